@@ -1,0 +1,27 @@
+"""What an image is: pure values, no I/O."""
+
+from .config import Healthcheck, ImageConfig, check_layers, check_platform
+from .digest import Digest, Verifier, chain_ids, sha256_of
+from .image import Image
+from .manifest import Descriptor, Index, Manifest, parse_manifest, select
+from .platform import Platform
+from .reference import Reference
+
+__all__ = [
+    "Descriptor",
+    "Digest",
+    "Healthcheck",
+    "Image",
+    "ImageConfig",
+    "Index",
+    "Manifest",
+    "Platform",
+    "Reference",
+    "Verifier",
+    "chain_ids",
+    "check_layers",
+    "check_platform",
+    "parse_manifest",
+    "select",
+    "sha256_of",
+]
