@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_lxcontainer.registry.client import RegistryClient
+from tests.fakes.registry import FakeRegistry
+
+
+@pytest.fixture(autouse=True)
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An empty home, so that nobody's own credentials or proxies are used."""
+    for name in ("DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "DOCKER_AUTH_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    return home
+
+
+@pytest.fixture
+def registry() -> Iterator[FakeRegistry]:
+    with FakeRegistry() as registry:
+        yield registry
+
+
+@pytest.fixture
+def pauses() -> list[float]:
+    """The seconds the client would have paused."""
+    return []
+
+
+@pytest.fixture
+def client(registry: FakeRegistry, pauses: list[float]) -> Iterator[RegistryClient]:
+    """A client for which the fake registry is Docker Hub, and time does not pass."""
+    with RegistryClient({"docker.io": registry.url}, timeout=5, sleep=pauses.append) as client:
+        yield client
