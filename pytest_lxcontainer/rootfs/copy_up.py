@@ -1,0 +1,50 @@
+"""Copying one file of a lower layer into the layer above, as overlayfs does before it changes one."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from .attributes import AttributeWriter, copy_xattrs
+from .merged import Found
+
+_READ_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_PIECE = 64 * 1024 * 1024
+
+
+def copy_entry(lower: Found, source_fd: int, target_fd: int, attributes: AttributeWriter) -> None:
+    """Copy *lower*, which is no directory, from the directory *source_fd* to *target_fd*."""
+    status = lower.status
+    if stat.S_ISREG(status.st_mode):
+        _copy_file(lower, source_fd, target_fd, attributes)
+    else:
+        _copy_special(lower, source_fd, target_fd)
+    times = (status.st_atime_ns, status.st_mtime_ns)
+    os.utime(lower.name, ns=times, dir_fd=target_fd, follow_symlinks=False)
+
+
+def _copy_file(lower: Found, source_fd: int, target_fd: int, attributes: AttributeWriter) -> None:
+    source = os.open(lower.name, _READ_FILE, dir_fd=source_fd)
+    try:
+        target = os.open(lower.name, _NEW_FILE, 0o600, dir_fd=target_fd)
+        try:
+            while os.sendfile(target, source, None, _PIECE):
+                pass
+            os.fchown(target, lower.status.st_uid, lower.status.st_gid)
+            os.fchmod(target, stat.S_IMODE(lower.status.st_mode))
+            copy_xattrs(source, target, lower.name, attributes)
+        finally:
+            os.close(target)
+    finally:
+        os.close(source)
+
+
+def _copy_special(lower: Found, source_fd: int, target_fd: int) -> None:
+    status = lower.status
+    if stat.S_ISLNK(status.st_mode):
+        os.symlink(os.readlink(lower.name, dir_fd=source_fd), lower.name, dir_fd=target_fd)
+    else:
+        os.mknod(lower.name, status.st_mode, status.st_rdev, dir_fd=target_fd)
+        os.chmod(lower.name, stat.S_IMODE(status.st_mode), dir_fd=target_fd)
+    os.chown(lower.name, status.st_uid, status.st_gid, dir_fd=target_fd, follow_symlinks=False)

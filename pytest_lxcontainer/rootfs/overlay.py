@@ -1,0 +1,117 @@
+"""Stacks of layers under an upper dir: how LXC is told of them, and what they would show.
+
+https://docs.kernel.org/filesystems/overlayfs.html and lxc.rootfs.path in
+https://linuxcontainers.org/lxc/manpages/man5/lxc.container.conf.5.html
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import CorruptImageError, StoreError
+from .merged import Found, MergedPath
+
+MAX_OPTIONS = 4000
+"""mount(2) takes one page (4096 bytes) of options; LXC adds a few words of its own to ours."""
+MIB = 1024 * 1024
+
+_OPEN_DIR = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_READ_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_FORBIDDEN = frozenset(":,\\\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """The read-only *lower_dirs* (base first) under the writable *upper_dir*."""
+
+    lower_dirs: tuple[Path, ...]
+    upper_dir: Path
+
+    @property
+    def work_dir(self) -> Path:
+        """Where overlayfs prepares its changes: beside the upper dir, as LXC expects it."""
+        return self.upper_dir.parent / "work"
+
+    @property
+    def options(self) -> str:
+        """The mount options beside the directories: attributes that a user namespace may write."""
+        return "userxattr"
+
+    @property
+    def too_long(self) -> bool:
+        """Whether the stack has too many or too long paths for one mount(2)."""
+        return self.option_length() > MAX_OPTIONS
+
+    def option_length(self) -> int:
+        """Return how many bytes of mount options the stack makes."""
+        return len(os.fsencode(self.mount_options()))
+
+    def mount_options(self) -> str:
+        """Return the options of mount(2), and so what LXC will make of `lxc_rootfs_path`."""
+        lower = ":".join(str(path) for path in reversed(self._checked(self.lower_dirs)))
+        return f"upperdir={self.upper_dir},lowerdir={lower},workdir={self.work_dir},{self.options}"
+
+    def lxc_rootfs_path(self) -> str:
+        """Return the value of ``lxc.rootfs.path``: topmost layer first, the upper dir last.
+
+        Raises `StoreError` for a path that LXC could not tell from its separators.
+        """
+        stack = (*reversed(self.lower_dirs), self.upper_dir)
+        return ":".join(("overlay", *(str(path) for path in self._checked(stack))))
+
+    @staticmethod
+    def _checked(paths: Sequence[Path]) -> Sequence[Path]:
+        for path in paths:
+            if not path.is_absolute() or _FORBIDDEN & set(str(path)):
+                raise StoreError(
+                    f"{str(path)!r} cannot be part of an overlay",
+                    hint="choose a store whose absolute path has no colon, comma, backslash or line break",
+                )
+        return paths
+
+
+def stat_path(lower_dirs: Sequence[Path], path: str) -> os.stat_result | None:
+    """Return what *path* would be in a container of *lower_dirs* (base first), ``None`` if nothing.
+
+    Owners are the host's ids. Links are followed inside the stack only. Raises `StoreError` where the
+    caller may not look.
+    """
+    with _lookup(lower_dirs, path) as found:
+        return None if found is None else found.status
+
+
+def read_file(lower_dirs: Sequence[Path], path: str, limit: int = MIB) -> bytes | None:
+    """Return the content of the regular file *path* in *lower_dirs* (base first), ``None`` if there is none.
+
+    Raises `CorruptImageError` for a file of more than *limit* bytes, `StoreError` where the caller may not
+    look.
+    """
+    with _lookup(lower_dirs, path) as found:
+        if found is None or not stat.S_ISREG(found.status.st_mode):
+            return None
+        with os.fdopen(os.open(found.name, _READ_FILE, dir_fd=found.dir_fd), "rb") as file:
+            data = file.read(limit + 1)
+    if len(data) > limit:
+        raise CorruptImageError(f"{path} in an image is larger than {limit} bytes")
+    return data
+
+
+@contextmanager
+def _lookup(lower_dirs: Sequence[Path], path: str) -> Iterator[Found | None]:
+    try:
+        with ExitStack() as stack:
+            fds: list[int] = []
+            for directory in lower_dirs:
+                fds.append(os.open(directory, _OPEN_DIR))
+                stack.callback(os.close, fds[-1])
+            yield stack.enter_context(MergedPath(fds)).find(path) if fds else None
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise CorruptImageError(f"{path} in an image is a link to itself") from error
+        raise StoreError(f"{path} in an image cannot be looked at: {error.strerror}") from error
