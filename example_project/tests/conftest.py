@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from pytest_lxcontainer import lxc_container, wait
+
+from shortener import Cache, Shortener, Storage
+
+PASSWORD = {"POSTGRES_PASSWORD": "secret"}
+
+# One server for a module's tests: starting it takes longer than emptying a table.
+postgres = lxc_container("postgres:15", scope="module", env=PASSWORD, ready=wait.port(5432))
+
+
+def dsn_of(host: str) -> str:
+    return f"host={host} user=postgres password=secret dbname=postgres connect_timeout=5"
+
+
+@pytest.fixture
+def dsn(postgres) -> str:
+    """Of the module's PostgreSQL, emptied."""
+    postgres.exec(["psql", "-U", "postgres", "-c", "DROP TABLE IF EXISTS link"], check=True)
+    return dsn_of(postgres.ip)
+
+
+@pytest.fixture
+def storage(dsn) -> Iterator[Storage]:
+    storage = Storage(dsn)
+    storage.create_schema()
+    yield storage
+    storage.close()
+
+
+@pytest.fixture
+def services(containers):
+    """A PostgreSQL and a Redis of the test's own, that know each other as ``db`` and ``cache``."""
+    db = containers.run("postgres:15", name="db", env=PASSWORD, ready=wait.port(5432))
+    cache = containers.run("redis:7", name="cache", ready=wait.port(6379))
+    return db, cache
+
+
+@pytest.fixture
+def shortener(services) -> Iterator[Shortener]:
+    db, cache_server = services
+    storage, cache = Storage(dsn_of(db.ip)), Cache(cache_server.ip)
+    storage.create_schema()
+    yield Shortener(storage, cache)
+    cache.close()
+    storage.close()

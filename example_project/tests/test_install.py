@@ -1,0 +1,23 @@
+"""The package on a bare Debian, the image that pyproject.toml names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent.parent / "shortener"
+
+
+def test_the_image_is_the_one_of_the_configuration(container):
+    assert "VERSION_CODENAME=bookworm" in container.read_text("/etc/os-release")
+
+
+def test_files_go_in_and_come_back(container):
+    container.write_text("/srv/links.csv", "g8,https://example.org/\n")
+    assert container.check_output("cut -d, -f2 /srv/links.csv") == "https://example.org/\n"
+    container.exec("sed s/org/net/ /srv/links.csv > /srv/new.csv", check=True)
+    assert container.read_text("/srv/new.csv") == "g8,https://example.net/\n"
+
+
+def test_a_failing_command_tells_how(container):
+    result = container.exec("echo no >&2; exit 3")
+    assert (result.exit_code, result.stdout, result.stderr) == (3, "", "no\n")
