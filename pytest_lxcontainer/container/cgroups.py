@@ -1,0 +1,99 @@
+"""Where a container's cgroups are, on hosts with v1, v2 or both.
+
+Formats: https://docs.kernel.org/admin-guide/cgroup-v1/ and https://docs.kernel.org/admin-guide/cgroup-v2.html
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Hierarchies:
+    """The host's mounted cgroup hierarchies: v1 controllers by name, and the unified one if mounted."""
+
+    v1: tuple[tuple[str, Path], ...]
+    unified: Path | None
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """Every hierarchy's mount point, once."""
+        roots = dict.fromkeys(path for _, path in self.v1)
+        if self.unified is not None:
+            roots[self.unified] = None
+        return tuple(roots)
+
+    def controller(self, name: str) -> Path | None:
+        """The v1 mount point of controller *name*, if it is on v1."""
+        return dict(self.v1).get(name)
+
+    @property
+    def limits_on_v1(self) -> bool:
+        """Whether the controllers that limits need are on v1 (also true of hybrid hosts)."""
+        return self.controller("memory") is not None or self.controller("pids") is not None
+
+
+def read_hierarchies(mountinfo: str) -> Hierarchies:
+    """Read the text of ``/proc/self/mountinfo`` (proc_pid_mountinfo(5))."""
+    v1: list[tuple[str, Path]] = []
+    unified = None
+    for line in mountinfo.splitlines():
+        left, _, right = line.partition(" - ")
+        mount_point, fs_type = Path(left.split(" ")[4]), right.split(" ")[0]
+        if fs_type == "cgroup2":
+            unified = unified or mount_point
+        elif fs_type == "cgroup":
+            options = right.split(" ")[2].split(",")
+            names = [name.removeprefix("name=") for name in options if name not in ("rw", "ro", "xattr")]
+            v1.extend((name, mount_point) for name in names)
+    return Hierarchies(tuple(v1), unified)
+
+
+def host_hierarchies() -> Hierarchies:
+    """The hierarchies this process sees."""
+    return read_hierarchies(Path("/proc/self/mountinfo").read_text())
+
+
+def cgroups_of(pid: int, hierarchies: Hierarchies) -> dict[str, Path]:
+    """Where process *pid* is: directory by v1 controller name, the unified one under ``""``."""
+    found: dict[str, Path] = {}
+    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        number, controllers, path = line.split(":", 2)
+        if number == "0":
+            if hierarchies.unified is not None:
+                found[""] = hierarchies.unified / path.lstrip("/")
+            continue
+        for name in controllers.split(","):
+            root = hierarchies.controller(name.removeprefix("name="))
+            if root is not None:
+                found[name.removeprefix("name=")] = root / path.lstrip("/")
+    return found
+
+
+def remove_tree(directory: Path) -> bool:
+    """Remove the cgroup *directory* and those below it; false where one still holds a process."""
+    try:
+        entries = [entry for entry in os.scandir(directory) if entry.is_dir(follow_symlinks=False)]
+    except FileNotFoundError:
+        return True
+    gone = all([remove_tree(Path(entry)) for entry in entries])
+    try:
+        directory.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return gone
+
+
+def processes_below(directory: Path) -> set[int]:
+    """Every process in the cgroup *directory* and those below it."""
+    found: set[int] = set()
+    for path, _, _ in os.walk(directory):
+        try:
+            found.update(int(pid) for pid in Path(path, "cgroup.procs").read_text().split())
+        except OSError:
+            continue
+    return found

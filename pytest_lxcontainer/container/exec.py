@@ -1,0 +1,246 @@
+"""Running commands in a container, from the caller's side."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import shlex
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import IO, Generic, TypeVar
+
+from ..errors import ExecFailedError, ExecTimeoutError
+from .backend import Backend, ExecHandle, ExecSpec
+
+Command = str | Sequence[str]
+Output = TypeVar("Output", str, bytes)
+
+_CHUNK = 1 << 16
+_OPEN_TO_ALL = 0o666
+"""A command may run as any user of the container and open its /dev/stdout anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExecResult(Generic[Output]):
+    """How a command ended: *exit_code* (negative: the signal that killed it), its output, *duration* in seconds."""
+
+    args: tuple[str, ...]
+    exit_code: int
+    stdout: Output
+    stderr: Output
+    duration: float
+
+    def check(self) -> ExecResult[Output]:
+        """Return self if the exit code is 0, else raise `ExecFailedError` with both streams."""
+        if self.exit_code != 0:
+            raise ExecFailedError(
+                f"command ended with exit code {self.exit_code}: {shlex.join(self.args)}",
+                details=f"stdout:\n{_text(self.stdout)}\nstderr:\n{_text(self.stderr)}",
+                result=self,
+            )
+        return self
+
+
+def argv(command: Command, shell: Sequence[str] = ("/bin/sh", "-c")) -> tuple[str, ...]:
+    """A list is argv as it is, a string goes through *shell*."""
+    return (*shell, command) if isinstance(command, str) else tuple(str(word) for word in command)
+
+
+def run(
+    backend: Backend, name: str, spec: ExecSpec, *, data: bytes | None = None, timeout: float | None = None
+) -> ExecResult[bytes]:
+    """Run *spec* to its end with *data* on stdin, collecting both streams.
+
+    Output that a background child writes after the command's end is not waited for. Raises `ExecTimeoutError` with
+    what was written so far; the command and its children are killed then, and when the caller is interrupted.
+    """
+    begin = time.monotonic()
+    with Pipes(stdin=data is not None) as pipes:
+        handle = backend.exec(name, spec, pipes.theirs)
+        pipes.close_theirs()
+        exchange = _Exchange(handle, pipes, data or b"")
+        try:
+            code = exchange.run(None if timeout is None else begin + timeout)
+        except BaseException:
+            handle.abandon()
+            raise
+        if code is None:
+            handle.kill()
+            exchange.drain()
+            raise ExecTimeoutError(
+                f"command was killed after {timeout:g} s: {shlex.join(spec.args)}",
+                timeout=timeout or 0,
+                stdout=bytes(exchange.stdout),
+                stderr=bytes(exchange.stderr),
+                container=name,
+                details=f"stdout:\n{_text(bytes(exchange.stdout))}\nstderr:\n{_text(bytes(exchange.stderr))}",
+            )
+    duration = time.monotonic() - begin
+    return ExecResult(spec.args, code, bytes(exchange.stdout), bytes(exchange.stderr), duration)
+
+
+class Pipes:
+    """Both ends of a command's stdin, stdout and stderr."""
+
+    def __init__(self, *, stdin: bool) -> None:
+        self.theirs: list[int] = []
+        self.ours: list[int] = []
+        if stdin:
+            reader, writer = os.pipe()
+            self.theirs.append(reader)
+            self.ours.append(writer)
+        else:
+            self.theirs.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+            self.ours.append(-1)
+        for _ in range(2):
+            reader, writer = os.pipe()
+            self.theirs.append(writer)
+            self.ours.append(reader)
+        for fd in self.theirs[0 if stdin else 1 :]:
+            os.fchmod(fd, _OPEN_TO_ALL)
+
+    def __enter__(self) -> Pipes:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close_theirs()
+        for number in range(len(self.ours)):
+            self.close_ours(number)
+
+    def close_theirs(self) -> None:
+        """Close the command's ends, once it has them."""
+        while self.theirs:
+            os.close(self.theirs.pop())
+
+    def close_ours(self, number: int) -> None:
+        """Close our end of stream *number*."""
+        fd, self.ours[number] = self.ours[number], -1
+        if fd >= 0:
+            os.close(fd)
+
+    def give_up(self, number: int) -> int:
+        """Our end of stream *number*, now the caller's to close."""
+        fd, self.ours[number] = self.ours[number], -1
+        return fd
+
+
+class _Exchange:
+    """Feeding a command and reading it until it ends."""
+
+    def __init__(self, handle: ExecHandle, pipes: Pipes, data: bytes) -> None:
+        self._handle = handle
+        self._pipes = pipes
+        self._input = memoryview(data)
+        self.stdout = bytearray()
+        self.stderr = bytearray()
+        for fd in pipes.ours:
+            if fd >= 0:
+                os.set_blocking(fd, False)
+
+    def run(self, deadline: float | None) -> int | None:
+        """Until the command has ended; ``None`` when *deadline* (monotonic seconds) comes first."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._handle.fileno(), selectors.EVENT_READ, "end")
+            selector.register(self._pipes.ours[1], selectors.EVENT_READ, self.stdout)
+            selector.register(self._pipes.ours[2], selectors.EVENT_READ, self.stderr)
+            if self._pipes.ours[0] >= 0:
+                selector.register(self._pipes.ours[0], selectors.EVENT_WRITE, "input")
+            while True:
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    return None
+                for key, _ in selector.select(left):
+                    if key.data == "end":
+                        self.drain()
+                        return self._handle.wait()
+                    self._serve(selector, key)
+
+    def _serve(self, selector: selectors.BaseSelector, key: selectors.SelectorKey) -> None:
+        if key.data == "input":
+            if self._feed(key.fd):
+                selector.unregister(key.fd)
+                self._pipes.close_ours(0)
+        elif not _read(key.fd, key.data):
+            selector.unregister(key.fd)
+
+    def _feed(self, fd: int) -> bool:
+        """Write what fits; true when all is written, or nobody reads any more."""
+        try:
+            written = os.write(fd, self._input[:_CHUNK])
+        except BlockingIOError:
+            return False
+        except BrokenPipeError:
+            return True
+        self._input = self._input[written:]
+        return not self._input
+
+    def drain(self) -> None:
+        """Read what the command has left in its pipes."""
+        for number, buffer in ((1, self.stdout), (2, self.stderr)):
+            before = -1
+            while self._pipes.ours[number] >= 0 and before != len(buffer):
+                before = len(buffer)
+                _read(self._pipes.ours[number], buffer)
+
+
+class Process:
+    """A command that runs while the caller goes on; its streams are binary files.
+
+    A context manager: leaving it kills the command if it still runs, and closes the streams.
+    """
+
+    def __init__(self, handle: ExecHandle, args: tuple[str, ...], pipes: Pipes) -> None:
+        self.args = args
+        self.stdin: IO[bytes] = os.fdopen(pipes.give_up(0), "wb", buffering=0)
+        self.stdout: IO[bytes] = os.fdopen(pipes.give_up(1), "rb")
+        self.stderr: IO[bytes] = os.fdopen(pipes.give_up(2), "rb")
+        self._handle = handle
+        self.exit_code: int | None = None
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.kill()
+        for stream in (self.stdin, self.stdout, self.stderr):
+            stream.close()
+
+    def poll(self) -> int | None:
+        """The exit code, or ``None`` while it runs."""
+        if self.exit_code is None:
+            with selectors.DefaultSelector() as selector:
+                selector.register(self._handle.fileno(), selectors.EVENT_READ)
+                if selector.select(0):
+                    self.exit_code = self._handle.wait()
+        return self.exit_code
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end, at most *timeout* seconds (then `ExecTimeoutError`); returns the exit code."""
+        if self.exit_code is None:
+            self.exit_code = self._handle.wait(timeout)
+        if self.exit_code is None:
+            raise ExecTimeoutError(
+                f"command still runs after {timeout:g} s: {shlex.join(self.args)}", timeout=timeout or 0
+            )
+        return self.exit_code
+
+    def kill(self) -> None:
+        """End it and everything it started."""
+        if self.poll() is None:
+            self._handle.kill()
+            self.exit_code = self._handle.wait()
+
+
+def _read(fd: int, buffer: bytearray) -> bool:
+    """Append what can be read now to *buffer*; false at the end of the stream."""
+    try:
+        data = os.read(fd, _CHUNK)
+    except BlockingIOError:
+        return True
+    buffer += data
+    return bool(data)
+
+
+def _text(output: str | bytes) -> str:
+    return output if isinstance(output, str) else output.decode("utf-8", "replace")

@@ -1,0 +1,169 @@
+"""A `ContainerSpec` and its place on the host, as the text of an LXC configuration file.
+
+Keys: lxc.container.conf(5). Everything here is pure; the order of items is the order in the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import InvalidSettingsError
+from ..rootfs.idmap import IdMap
+from ..rootfs.overlay import Overlay
+from .limits import cgroup_v1_items, cgroup_v2_items
+from .spec import ContainerSpec
+
+Item = tuple[str, str]
+
+DROPPED_CAPABILITIES = ("mac_admin", "mac_override", "sys_module", "sys_rawio", "sys_time", "syslog", "wake_alarm")
+"""Never needed by a service under test, and harmful without a user namespace around them."""
+
+PRIVILEGED_DEVICES = (
+    "c *:* m", "b *:* m", "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm", "c 5:0 rwm", "c 5:1 rwm",
+    "c 5:2 rwm", "c 136:* rwm",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """A veth to be made: its host end's *pair* name, the *bridge*, and the address inside with its prefix length."""
+
+    bridge: str
+    pair: str | None
+    address: str
+    gateway: str
+    mac: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where on this host one container lives.
+
+    *directory* holds its files, *cgroup* is its path below every hierarchy's root, or ``None`` to leave that to LXC.
+    """
+
+    name: str
+    directory: Path
+    idmap: IdMap
+    overlay: Overlay
+    interface: Interface | None
+    cgroup: str | None
+    cgroups_on_v1: bool
+    limits_apply: bool
+    seccomp_profile: Path | None
+    disks: tuple[str, ...] = ()
+
+    @property
+    def log_file(self) -> Path:
+        """LXC's own log."""
+        return self.directory / "lxc.log"
+
+
+def lxc_items(spec: ContainerSpec, place: Place) -> Iterator[Item]:
+    """Yield every item of the container's configuration."""
+    yield "lxc.uts.name", spec.hostname
+    yield from _rootfs_items(place)
+    yield from place.idmap.lxc_items()
+    yield from _console_items(place)
+    yield from _device_items(spec, place)
+    yield from _process_items(spec)
+    yield from _confinement_items(spec, place)
+    yield from _cgroup_items(spec, place)
+    yield from _network_items(place.interface)
+
+
+def render(items: Iterator[Item]) -> str:
+    """The configuration file's text; `InvalidSettingsError` for a value that would become another line."""
+    lines = []
+    for key, value in items:
+        if "\n" in value or "\0" in value:
+            raise InvalidSettingsError(f"{key} cannot hold a line break: {value!r}")
+        lines.append(f"{key} = {value}\n")
+    return "".join(lines)
+
+
+def _rootfs_items(place: Place) -> Iterator[Item]:
+    yield "lxc.rootfs.path", place.overlay.lxc_rootfs_path()
+    yield "lxc.rootfs.options", place.overlay.options
+
+
+def _console_items(place: Place) -> Iterator[Item]:
+    # INFO is the level at which LXC writes down the exit code of init.
+    yield "lxc.log.file", str(place.log_file)
+    yield "lxc.log.level", "INFO"
+    yield "lxc.console.path", "none"
+    yield "lxc.tty.max", "0"
+    yield "lxc.pty.max", "1024"
+
+
+def _device_items(spec: ContainerSpec, place: Place) -> Iterator[Item]:
+    yield "lxc.autodev", "1"
+    yield "lxc.mount.auto", "proc:mixed sys:mixed"
+    yield "lxc.mount.entry", "tmpfs dev/shm tmpfs rw,nosuid,nodev,mode=1777,size=64m,create=dir 0 0"
+    yield "lxc.mount.entry", "mqueue dev/mqueue mqueue rw,nosuid,nodev,noexec,optional,create=dir 0 0"
+    for name in ("hosts", "hostname", "resolv.conf"):
+        yield "lxc.mount.entry", f"{_escape(str(place.directory / name))} etc/{name} none bind,create=file 0 0"
+    for source, target, read_only in spec.mounts:
+        kind = "dir" if Path(source).is_dir() else "file"
+        options = f"rbind,create={kind}" + (",ro" if read_only else "")
+        yield "lxc.mount.entry", f"{_escape(source)} {_escape(target.lstrip('/'))} none {options} 0 0"
+    for target, options in spec.tmpfs:
+        chosen = options or "rw,nosuid,nodev,mode=1777"
+        yield "lxc.mount.entry", f"tmpfs {_escape(target.lstrip('/'))} tmpfs {chosen},create=dir 0 0"
+
+
+def _escape(text: str) -> str:
+    """As fstab(5) wants white space."""
+    return text.replace("\\", "\\134").replace(" ", "\\040").replace("\t", "\\011")
+
+
+def _process_items(spec: ContainerSpec) -> Iterator[Item]:
+    yield "lxc.init.cwd", spec.cwd
+    yield "lxc.init.uid", str(spec.uid)
+    yield "lxc.init.gid", str(spec.gid)
+    if spec.groups:
+        yield "lxc.init.groups", ",".join(str(group) for group in spec.groups)
+    for name, value in spec.env:
+        # Without a value LXC takes it from its own environment, where it may hold any character; but LXC
+        # also looks for its helper programs in PATH, and must not find an image's.
+        yield "lxc.environment", f"PATH={value}" if name == "PATH" else name
+
+
+def _confinement_items(spec: ContainerSpec, place: Place) -> Iterator[Item]:
+    kept = {name.lower().removeprefix("cap_") for name in spec.cap_add}
+    dropped = [] if "all" in kept else [name for name in DROPPED_CAPABILITIES if name not in kept]
+    if dropped:
+        yield "lxc.cap.drop", " ".join(dropped)
+    if place.seccomp_profile is not None:
+        yield "lxc.seccomp.profile", str(place.seccomp_profile)
+
+
+def _cgroup_items(spec: ContainerSpec, place: Place) -> Iterator[Item]:
+    if place.cgroup is not None:
+        yield "lxc.cgroup.dir.container", f"{place.cgroup}/payload"
+        yield "lxc.cgroup.dir.monitor", f"{place.cgroup}/monitor"
+        yield "lxc.cgroup.dir.monitor.pivot", f"{Path(place.cgroup).parent}/pivot"
+    if spec.privileged and place.cgroups_on_v1:
+        yield "lxc.cgroup.devices.deny", "a"
+        yield from (("lxc.cgroup.devices.allow", device) for device in PRIVILEGED_DEVICES)
+    if place.limits_apply:
+        make = cgroup_v1_items if place.cgroups_on_v1 else cgroup_v2_items
+        yield from make(spec.limits, place.disks)
+
+
+def _network_items(interface: Interface | None) -> Iterator[Item]:
+    if interface is None:
+        yield "lxc.net.0.type", "empty"
+        yield "lxc.net.0.flags", "up"
+        return
+    yield "lxc.net.0.type", "veth"
+    yield "lxc.net.0.link", interface.bridge
+    yield "lxc.net.0.name", "eth0"
+    yield "lxc.net.0.flags", "up"
+    yield "lxc.net.0.hwaddr", interface.mac
+    yield "lxc.net.0.ipv4.address", interface.address
+    yield "lxc.net.0.ipv4.gateway", interface.gateway
+    if interface.pair is not None:
+        yield "lxc.net.0.veth.pair", interface.pair

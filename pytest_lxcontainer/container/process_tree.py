@@ -1,0 +1,50 @@
+"""Ending a command with everything it started."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+
+def kill_tree(leader: int) -> None:
+    """SIGKILL process *leader*, its descendants and every process of its session.
+
+    Each round stops what it found before it looks again, so that nothing can fork its way out.
+    """
+    doomed: set[int] = set()
+    while fresh := _members(leader, doomed) - doomed:
+        for pid in fresh:
+            _send(pid, signal.SIGSTOP)
+        doomed |= fresh
+    for pid in doomed | {leader}:
+        _send(pid, signal.SIGKILL)
+
+
+def _members(leader: int, known: set[int]) -> set[int]:
+    table = {pid: stat for pid in _pids() if (stat := _parent_and_session(pid))}
+    members = {leader} if leader in table else set()
+    members |= {pid for pid, (_, session) in table.items() if session == leader} | (known & table.keys())
+    while children := {pid for pid, (parent, _) in table.items() if parent in members} - members:
+        members |= children
+    return members
+
+
+def _pids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _parent_and_session(pid: int) -> tuple[int, int] | None:
+    """Parent and session of *pid* as in proc_pid_stat(5), ``None`` for what has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in "ZX" else (int(fields[1]), int(fields[3]))
+
+
+def _send(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):
+        pass

@@ -1,0 +1,54 @@
+"""The complete, resolved description of one container that a backend is asked to make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .limits import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSpec:
+    """What to run and around what; plain values only, so that it can travel to another process.
+
+    *lower_dirs* are base first. *env* is complete and *command* is argv. *cap_keep* is ``None`` for LXC's default set.
+    *uid*, *gid* and *groups* are ids inside the container. *mounts* are (source, target, read_only); *tmpfs* are (target,
+    options). *network* is ``"default"`` or ``"none"``. Containers with the same *group* resolve one another by
+    *hostname* and *aliases*. *stop_signal* is a number.
+    """
+
+    hostname: str
+    group: str
+    lower_dirs: tuple[str, ...]
+    command: tuple[str, ...]
+    env: tuple[tuple[str, str], ...] = ()
+    cwd: str = "/"
+    uid: int = 0
+    gid: int = 0
+    groups: tuple[int, ...] = ()
+    aliases: tuple[str, ...] = ()
+    mounts: tuple[tuple[str, str, bool], ...] = ()
+    tmpfs: tuple[tuple[str, str], ...] = ()
+    network: str = "default"
+    limits: Limits = Limits()
+    privileged: bool = False
+    cap_add: tuple[str, ...] = ()
+    stop_signal: int = 15
+    image: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ContainerSpec:
+        """Rebuild from what `to_dict` gave, after JSON has made lists of tuples."""
+        values = {key: _tuples(value) for key, value in data.items()}
+        return cls(**{**values, "limits": Limits(**data["limits"])})
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(each) for each in value) if isinstance(value, list) else value

@@ -1,0 +1,258 @@
+"""What a container has used: from its cgroups, or from /proc where it has none of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .units import ByteSize
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_UNLIMITED = 1 << 60
+"""cgroup v1 writes "no limit" as the largest page-aligned number; anything this large is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class InterfaceStats:
+    """Traffic of one interface as the container sees it, in bytes since it came up."""
+
+    rx_bytes: ByteSize = ByteSize(0)
+    tx_bytes: ByteSize = ByteSize(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Usage of one container at one moment.
+
+    Sizes are bytes, times are seconds of processor time since the start. What the host cannot tell is ``None``:
+    `memory_limit` and `swap_limit` also where there is no limit, and `source` names where the figures come from
+    (``"cgroup1"``, ``"cgroup2"``, ``"proc"``).
+    """
+
+    source: str
+    memory_usage: ByteSize
+    memory_peak: ByteSize | None = None
+    memory_limit: ByteSize | None = None
+    swap_usage: ByteSize | None = None
+    swap_limit: ByteSize | None = None
+    kernel_memory_usage: ByteSize | None = None
+    cpu_time: float = 0.0
+    cpu_time_per_cpu: tuple[float, ...] = ()
+    cpu_user: float | None = None
+    cpu_system: float | None = None
+    io_read: ByteSize | None = None
+    io_write: ByteSize | None = None
+    pids: int = 0
+    oom_kills: int | None = None
+    networks: Mapping[str, InterfaceStats] = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Stats:
+        """Rebuild from what `to_dict` gave."""
+        sizes = {"memory_usage", "memory_peak", "memory_limit", "swap_usage", "swap_limit", "kernel_memory_usage"}
+        sizes |= {"io_read", "io_write"}
+        values: dict[str, Any] = {
+            key: ByteSize(value) if key in sizes and value is not None else value for key, value in data.items()
+        }
+        values["cpu_time_per_cpu"] = tuple(data.get("cpu_time_per_cpu", ()))
+        values["networks"] = {
+            name: InterfaceStats(ByteSize(rx), ByteSize(tx)) for name, (rx, tx) in data.get("networks", {}).items()
+        }
+        return cls(**values)
+
+
+def read_stats(init_pid: int, cgroups: Mapping[str, Path], own: bool) -> dict[str, Any]:
+    """Measure the container whose init is *init_pid*, as plain values for `Stats.from_dict`.
+
+    *cgroups* are its directories by controller (``""``: unified); without *own* they are shared with
+    processes outside the container, so /proc is asked instead.
+    """
+    if own and "memory" in cgroups:
+        figures = _from_cgroup1(cgroups)
+    elif own and "" in cgroups and (cgroups[""] / "memory.current").exists():
+        figures = _from_cgroup2(cgroups[""])
+    else:
+        figures = _from_proc(init_pid)
+    figures["networks"] = _networks(init_pid)
+    return figures
+
+
+def _number(path: Path) -> int | None:
+    try:
+        text = path.read_text().strip()
+    except OSError:
+        return None
+    return int(text) if text.lstrip("-").isdigit() and int(text) < _UNLIMITED else None
+
+
+def _table(path: Path) -> dict[str, int]:
+    """A file of ``key number`` lines."""
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return {}
+    return {parts[0]: int(parts[1]) for line in lines if len(parts := line.split()) == 2}
+
+
+def _from_cgroup1(cgroups: Mapping[str, Path]) -> dict[str, Any]:
+    memory, blkio = cgroups["memory"], cgroups.get("blkio")
+    cpu = cgroups.get("cpuacct", Path("/nonexistent"))
+    usage, limit = _number(memory / "memory.usage_in_bytes"), _number(memory / "memory.limit_in_bytes")
+    both, both_limit = (_number(memory / f"memory.memsw.{end}_in_bytes") for end in ("usage", "limit"))
+    times = _table(cpu / "cpuacct.stat")
+    try:
+        per_cpu = (cpu / "cpuacct.usage_percpu").read_text().split()
+    except OSError:
+        per_cpu = []
+    io = _blkio_totals(blkio / "blkio.throttle.io_service_bytes") if blkio else {}
+    return {
+        "source": "cgroup1",
+        "memory_usage": usage or 0,
+        "memory_peak": _number(memory / "memory.max_usage_in_bytes"),
+        "memory_limit": limit,
+        "swap_usage": None if both is None else max(0, both - (usage or 0)),
+        "swap_limit": both_limit - limit if both_limit is not None and limit is not None else None,
+        "kernel_memory_usage": _number(memory / "memory.kmem.usage_in_bytes"),
+        "cpu_time": (_number(cpu / "cpuacct.usage") or 0) / 1e9,
+        "cpu_time_per_cpu": [int(value) / 1e9 for value in per_cpu],
+        "cpu_user": times.get("user", 0) / _TICKS,
+        "cpu_system": times.get("system", 0) / _TICKS,
+        "io_read": io.get("Read", 0) if blkio else None,
+        "io_write": io.get("Write", 0) if blkio else None,
+        "pids": _pids(cgroups.get("pids"), memory),
+        "oom_kills": _table(memory / "memory.oom_control").get("oom_kill"),
+    }
+
+
+def _pids(pids: Path | None, fallback: Path) -> int:
+    """Processes and threads, as the pids controller counts them."""
+    counted = _number(pids / "pids.current") if pids else None
+    return counted if counted is not None else len((fallback / "tasks").read_text().split())
+
+
+def _blkio_totals(path: Path) -> dict[str, int]:
+    """Sum ``major:minor Operation bytes`` lines over all disks."""
+    totals: dict[str, int] = {}
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return totals
+    for line in lines:
+        parts = line.split()
+        if len(parts) == 3:
+            totals[parts[1]] = totals.get(parts[1], 0) + int(parts[2])
+    return totals
+
+
+def _from_cgroup2(cgroup: Path) -> dict[str, Any]:
+    cpu, memory = _table(cgroup / "cpu.stat"), _table(cgroup / "memory.stat")
+    read, written = _io_stat(cgroup / "io.stat")
+    return {
+        "source": "cgroup2",
+        "memory_usage": _number(cgroup / "memory.current") or 0,
+        "memory_peak": _number(cgroup / "memory.peak"),
+        "memory_limit": _number(cgroup / "memory.max"),
+        "swap_usage": _number(cgroup / "memory.swap.current"),
+        "swap_limit": _number(cgroup / "memory.swap.max"),
+        "kernel_memory_usage": memory.get("kernel"),
+        "cpu_time": cpu.get("usage_usec", 0) / 1e6,
+        "cpu_user": cpu.get("user_usec", 0) / 1e6,
+        "cpu_system": cpu.get("system_usec", 0) / 1e6,
+        "io_read": read,
+        "io_write": written,
+        "pids": _number(cgroup / "pids.current") or 0,
+        "oom_kills": _table(cgroup / "memory.events").get("oom_kill"),
+    }
+
+
+def _io_stat(path: Path) -> tuple[int | None, int | None]:
+    """Bytes read and written over all disks, from lines of ``major:minor rbytes=… wbytes=…``."""
+    try:
+        fields = path.read_text().split()
+    except OSError:
+        return None, None
+    pairs = [field.split("=") for field in fields if "=" in field]
+    return tuple(sum(int(value) for key, value in pairs if key == name) for name in ("rbytes", "wbytes"))  # type: ignore[return-value]  # two names in, two sums out
+
+
+def _from_proc(init_pid: int) -> dict[str, Any]:
+    processes = _family(init_pid)
+    clock = [_cpu_times(pid) for pid in processes]
+    user, system = sum(times[0] for times in clock), sum(times[1] for times in clock)
+    io = [_io_of(pid) for pid in processes]
+    return {
+        "source": "proc",
+        "memory_usage": sum(_resident(pid) for pid in processes),
+        "cpu_time": user + system,
+        "cpu_user": user,
+        "cpu_system": system,
+        "io_read": sum(read for read, _ in io),
+        "io_write": sum(written for _, written in io),
+        "pids": sum(_threads(pid) for pid in processes),
+    }
+
+
+def _family(init_pid: int) -> list[int]:
+    """The processes that share *init_pid*'s pid namespace: every process of the container."""
+    namespace = os.stat(f"/proc/{init_pid}/ns/pid").st_ino
+    found = []
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        try:
+            if os.stat(f"/proc/{name}/ns/pid").st_ino == namespace:
+                found.append(int(name))
+        except OSError:
+            continue
+    return found
+
+
+def _cpu_times(pid: int) -> tuple[float, float]:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0, 0.0
+    # Own time and that of children already reaped: utime + cutime, stime + cstime of proc_pid_stat(5).
+    return (int(fields[11]) + int(fields[13])) / _TICKS, (int(fields[12]) + int(fields[14])) / _TICKS
+
+
+def _resident(pid: int) -> int:
+    """Proportional set size where the kernel tells, so that shared pages count once."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+    except (OSError, StopIteration):
+        return 0
+
+
+def _io_of(pid: int) -> tuple[int, int]:
+    try:
+        table = _table(Path(f"/proc/{pid}/io"))
+    except OSError:
+        return 0, 0
+    return table.get("read_bytes:", 0), table.get("write_bytes:", 0)
+
+
+def _threads(pid: int) -> int:
+    try:
+        return len(os.listdir(f"/proc/{pid}/task"))
+    except OSError:
+        return 0
+
+
+def _networks(init_pid: int) -> dict[str, tuple[int, int]]:
+    """Received and sent bytes by interface, from the container's own /proc/net/dev; the loopback is left out."""
+    try:
+        lines = Path(f"/proc/{init_pid}/net/dev").read_text().splitlines()[2:]
+    except OSError:
+        return {}
+    found = {}
+    for line in lines:
+        name, _, figures = line.partition(":")
+        columns = figures.split()
+        if name.strip() != "lo":
+            found[name.strip()] = (int(columns[0]), int(columns[8]))
+    return found

@@ -1,0 +1,289 @@
+"""Conditions a container can be waited for.
+
+Each is called with the container and is true once it holds; any other callable that takes the container
+serves as well, and may raise while it does not hold yet.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ContainerDiedError, LxContainerError, NotRunningError, WaitTimeoutError
+
+if TYPE_CHECKING:
+    from .container import Container
+
+Condition = Callable[["Container"], Any]
+
+SHORTEST_POLL = 0.001
+LONGEST_POLL = 0.02
+_CONNECT_TIMEOUT = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Port:
+    number: int
+
+    def __call__(self, container: Container) -> bool:
+        with socket.create_connection((container.ip, self.number), timeout=_CONNECT_TIMEOUT):
+            return True
+
+    def __str__(self) -> str:
+        return f"port {self.number} to accept connections"
+
+
+@dataclass(frozen=True, slots=True)
+class _Log:
+    pattern: str
+    times: int
+
+    def __call__(self, container: Container) -> bool:
+        return len(re.findall(self.pattern, container.logs(), re.MULTILINE)) >= self.times
+
+    def __str__(self) -> str:
+        return f"{self.pattern!r} in the log" + (f", {self.times} times" if self.times > 1 else "")
+
+
+@dataclass(frozen=True, slots=True)
+class _Http:
+    path: str
+    port: int
+    status: int
+
+    def __call__(self, container: Container) -> bool:
+        # Only who waits for HTTP pays for importing it.
+        from http.client import HTTPConnection
+
+        connection = HTTPConnection(container.ip, self.port, timeout=_CONNECT_TIMEOUT)
+        try:
+            connection.request("GET", self.path)
+            answered = connection.getresponse().status
+        finally:
+            connection.close()
+        if answered != self.status:
+            raise _NotYetError(f"status {answered}")
+        return True
+
+    def __str__(self) -> str:
+        return f"HTTP status {self.status} for {self.path} on port {self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Exec:
+    command: str | tuple[str, ...]
+
+    def __call__(self, container: Container) -> bool:
+        result = container.exec(self.command)
+        if result.exit_code != 0:
+            raise _NotYetError(f"exit code {result.exit_code}: {(result.stderr or result.stdout).strip()[-200:]}")
+        return True
+
+    def __str__(self) -> str:
+        return f"command {self.command!r} to succeed"
+
+
+@dataclass(frozen=True, slots=True)
+class _Healthy:
+    def __call__(self, container: Container) -> bool:
+        check = container.healthcheck
+        if check is None:
+            raise LxContainerError(
+                f"image {container.image.reference.familiar} has no HEALTHCHECK",
+                hint="wait for something else: wait.port(n), wait.log(regex), wait.exec(command)",
+            )
+        kind, *words = check.test
+        command = words[0] if kind == "CMD-SHELL" else words
+        result = container.exec(command, timeout=check.timeout)
+        if result.exit_code != 0:
+            raise _NotYetError(f"exit code {result.exit_code}: {(result.stdout + result.stderr).strip()[-200:]}")
+        return True
+
+    def __str__(self) -> str:
+        return "the image's HEALTHCHECK to succeed"
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    path: str
+
+    def __call__(self, container: Container) -> bool:
+        return container.exists(self.path)
+
+    def __str__(self) -> str:
+        return f"file {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """The command's end with a certain exit code; see `exit`."""
+
+    code: int | None
+
+    def __call__(self, container: Container) -> bool:
+        status = container.status()
+        if status.state != "STOPPED":
+            return False
+        if self.code is not None and status.exit_code != self.code:
+            raise ContainerDiedError(
+                f"container {container.name} ended with exit code {status.exit_code}, not {self.code}",
+                exit_code=status.exit_code,
+                log=container.logs()[-2000:],
+                details=container.logs()[-2000:],
+                container=container.name,
+            )
+        return True
+
+    def __str__(self) -> str:
+        return "its end" if self.code is None else f"its end with exit code {self.code}"
+
+
+@dataclass(frozen=True, slots=True)
+class _AllOf:
+    conditions: tuple[Condition, ...]
+
+    def __call__(self, container: Container) -> bool:
+        return all(condition(container) for condition in self.conditions)
+
+    def __str__(self) -> str:
+        return " and ".join(describe(condition) for condition in self.conditions)
+
+
+@dataclass(frozen=True, slots=True)
+class _AnyOf:
+    conditions: tuple[Condition, ...]
+
+    def __call__(self, container: Container) -> bool:
+        return any(_holds(condition, container)[0] for condition in self.conditions)
+
+    def __str__(self) -> str:
+        return " or ".join(describe(condition) for condition in self.conditions)
+
+
+class _NotYetError(Exception):
+    """Why a condition does not hold yet."""
+
+
+def port(number: int) -> Condition:
+    """TCP port *number* accepts connections from the test."""
+    return _Port(number)
+
+
+def log(pattern: str, times: int = 1) -> Condition:
+    """Regular expression *pattern* matches *times* times in the log; ``^`` and ``$`` match at lines."""
+    re.compile(pattern)
+    return _Log(pattern, times)
+
+
+def http(path: str = "/", port: int = 80, status: int = 200) -> Condition:
+    """GET *path* on *port* answers with *status*."""
+    return _Http(path, port, status)
+
+
+def exec(command: str | list[str] | tuple[str, ...]) -> Condition:
+    """*command* in the container ends with exit code 0."""
+    return _Exec(command if isinstance(command, str) else tuple(command))
+
+
+def healthy() -> Condition:
+    """The image's HEALTHCHECK command succeeds; it is run at once and often, not at the image's interval."""
+    return _Healthy()
+
+
+def file(path: str) -> Condition:
+    """*path* exists in the container."""
+    return _File(path)
+
+
+def exit(code: int | None = 0) -> Condition:
+    """The command has ended with *code* (``None``: with any)."""
+    return Exit(code)
+
+
+def all_of(*conditions: Condition) -> Condition:
+    """All *conditions* hold."""
+    return _AllOf(conditions)
+
+
+def any_of(*conditions: Condition) -> Condition:
+    """One of *conditions* holds."""
+    return _AnyOf(conditions)
+
+
+def expects_exit(condition: Condition) -> bool:
+    """Whether the container's end is what *condition* may be waiting for."""
+    if isinstance(condition, (_AllOf, _AnyOf)):
+        return any(expects_exit(each) for each in condition.conditions)
+    return isinstance(condition, Exit)
+
+
+def describe(condition: Condition) -> str:
+    """What *condition* waits for."""
+    if isinstance(condition, (_Port, _Log, _Http, _Exec, _Healthy, _File, Exit, _AllOf, _AnyOf)):
+        return str(condition)
+    return getattr(condition, "__qualname__", repr(condition))
+
+
+def until(container: Container, condition: Condition, timeout: float) -> None:
+    """Poll *condition* every few milliseconds until it holds.
+
+    Raises `ContainerDiedError` as soon as the container has ended (unless that is awaited), `WaitTimeoutError`
+    after *timeout* seconds with what was last seen.
+    """
+    deadline = time.monotonic() + timeout
+    pause = SHORTEST_POLL
+    while True:
+        held, seen = _holds(condition, container)
+        if held:
+            return
+        if not expects_exit(condition):
+            _check_alive(container, condition)
+        if time.monotonic() + pause > deadline:
+            break
+        time.sleep(pause)
+        pause = min(LONGEST_POLL, pause * 1.5)
+    raise WaitTimeoutError(
+        f"container {container.name} was not ready after {timeout:g} s: waited for {describe(condition)}",
+        awaited=describe(condition),
+        timeout=timeout,
+        last_seen=seen,
+        container=container.name,
+        details=f"last seen: {seen}\nits last log lines:\n{container.logs()[-2000:]}",
+        hint="give it more time with timeout=… or --lxc-timeout, or wait for something else",
+    )
+
+
+def _holds(condition: Condition, container: Container) -> tuple[bool, str]:
+    """Whether *condition* holds, and what it saw if not."""
+    try:
+        value = condition(container)
+    except NotRunningError as error:
+        return False, error.message
+    except LxContainerError:
+        raise
+    except _NotYetError as error:
+        return False, str(error)
+    except Exception as error:  # what a client library raises while a server comes up is anybody's guess
+        return False, f"{type(error).__name__}: {error}"
+    return bool(value), f"{value!r}"
+
+
+def _check_alive(container: Container, condition: Condition) -> None:
+    status = container.status()
+    if status.state != "STOPPED":
+        return
+    logs = container.logs()[-4000:]
+    reason = f" ({status.reason})" if status.reason else ""
+    raise ContainerDiedError(
+        f"container {container.name} ended with exit code {status.exit_code}{reason} "
+        f"while waiting for {describe(condition)}",
+        exit_code=status.exit_code,
+        log=logs,
+        container=container.name,
+        details=f"its last log lines:\n{logs}" if logs else "it wrote nothing",
+        hint="" if logs else "is its command right? see the image's ENTRYPOINT and CMD",
+    )

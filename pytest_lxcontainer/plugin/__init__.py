@@ -1,0 +1,27 @@
+"""What pytest sees: every hook and fixture of the plugin is named here.
+
+pytest imports this in every project that has the plugin installed, so it imports nothing of the other rooms.
+"""
+
+from .fixtures import _lxc_provisioner, container, containers, lxc_images
+from .hooks import (
+    pytest_configure,
+    pytest_configure_node,
+    pytest_generate_tests,
+    pytest_unconfigure,
+)
+from .options import pytest_addoption
+from .report import pytest_runtest_makereport
+
+__all__ = [
+    "_lxc_provisioner",
+    "container",
+    "containers",
+    "lxc_images",
+    "pytest_addoption",
+    "pytest_configure",
+    "pytest_configure_node",
+    "pytest_generate_tests",
+    "pytest_runtest_makereport",
+    "pytest_unconfigure",
+]

@@ -1,0 +1,168 @@
+"""The fixtures: few lines each over the `Provisioner`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
+
+from .options import chosen_images, settings_of
+from .report import track
+from .run import RUN
+
+if TYPE_CHECKING:
+    from ..container.container import Container
+    from ..image.image import Image
+    from ..provision import Provisioner
+    from ..store.images import ImageRecord
+
+Scope = Literal["function", "class", "module", "package", "session"]
+SCOPES = ("function", "class", "module", "package", "session")
+
+
+@pytest.fixture(scope="session")
+def _lxc_provisioner(request: pytest.FixtureRequest) -> Generator[Provisioner, None, None]:
+    """The run's `Provisioner`."""
+    from ..provision import Provisioner
+
+    with _host_ready():
+        provisioner = Provisioner(settings_of(request.config), identity=request.config.stash[RUN].identity())
+    with provisioner:
+        yield provisioner
+
+
+@pytest.fixture
+def container(request: pytest.FixtureRequest, _lxc_provisioner: Provisioner) -> Container:
+    """A fresh, started, ready container, destroyed after the test.
+
+    Its image and settings are the nearest ``@pytest.mark.container(image, **settings)``'s, else ``--lxc-image``,
+    ``LXCONTAINER_IMAGE``, ini ``lxc_image``, else ``alpine:latest``.
+    """
+    marker = request.node.get_closest_marker("container")
+    image, settings = _marked(marker) if marker else (None, {})
+    if image is None:
+        image = getattr(request, "param", None) or chosen_images(request.config)[0]
+    return _started(request, _lxc_provisioner, image, settings)
+
+
+@pytest.fixture
+def containers(request: pytest.FixtureRequest, _lxc_provisioner: Provisioner) -> Containers:
+    """Makes containers that resolve one another by name, all destroyed after the test."""
+    return Containers(request, _lxc_provisioner)
+
+
+@pytest.fixture(scope="session")
+def lxc_images(_lxc_provisioner: Provisioner) -> Images:
+    """Pulls and lists images."""
+    return Images(_lxc_provisioner)
+
+
+class Containers:
+    """What the `containers` fixture gives."""
+
+    def __init__(self, request: pytest.FixtureRequest, provisioner: Provisioner) -> None:
+        self._request = request
+        self._provisioner = provisioner
+
+    def run(self, image: Any, command: Any = None, *, name: str | None = None, **settings: Any) -> Container:
+        """Start a container of *image* (a reference or an `Image`) and wait until it is ready.
+
+        Its peers of the test resolve it by *name*; *settings* are those of `ContainerSettings`.
+        """
+        settings = {**settings, "command": command, "name": name}
+        return _started(self._request, self._provisioner, image, settings)
+
+    def run_all(self, wanted: Mapping[str, Mapping[str, Any]]) -> dict[str, Container]:
+        """Start several at once: ``{name: {"image": ..., **settings}}``; returns them by name when all are ready.
+
+        All addresses are known before the first starts, so that each resolves the others from its first moment.
+        """
+        made = {
+            name: _made(self._request, self._provisioner, *_image_and_settings(name, settings))
+            for name, settings in wanted.items()
+        }
+        with ThreadPoolExecutor(max(1, len(made)), "lxcontainer-start") as threads:
+            for started in [threads.submit(container.start) for container in made.values()]:
+                started.result()
+        return made
+
+
+class Images:
+    """What the `lxc_images` fixture gives."""
+
+    def __init__(self, provisioner: Provisioner) -> None:
+        self._provisioner = provisioner
+
+    def pull(self, reference: str) -> Image:
+        """The image of *reference*, pulled unless the store has it."""
+        return self._provisioner.pull(reference)
+
+    def list(self) -> list[ImageRecord]:
+        """What the store has, the latest pulled first."""
+        return self._provisioner.images()
+
+
+def lxc_container(image: Any, *, scope: Scope = "function", **settings: Any) -> Callable[..., Container]:
+    """Make a fixture that gives a container of *image* (a reference or an `Image`), one for each *scope*.
+
+    Assign it to the fixture's name in a conftest or test module: ``redis = lxc_container("redis:7", scope="module")``.
+    *settings* are those of `ContainerSettings`, and ``name``.
+    """
+    if scope not in SCOPES:
+        raise pytest.UsageError(f"lxc_container: no scope {scope!r}; one of: {', '.join(SCOPES)}")
+
+    @pytest.fixture(scope=scope)
+    def fixture(request: pytest.FixtureRequest, _lxc_provisioner: Provisioner) -> Container:
+        return _started(request, _lxc_provisioner, image, settings)
+
+    return fixture
+
+
+def _marked(marker: pytest.Mark) -> tuple[Any, dict[str, Any]]:
+    """Image (``None`` where the marker leaves it open) and settings of ``@pytest.mark.container``."""
+    settings = dict(marker.kwargs)
+    if len(marker.args) > 1 or (marker.args and "image" in settings):
+        raise pytest.UsageError("@pytest.mark.container takes one image, and settings by keyword")
+    return (marker.args[0] if marker.args else settings.pop("image", None)), settings
+
+
+def _image_and_settings(name: str, settings: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    rest = {**settings, "name": name}
+    if "image" not in rest:
+        raise pytest.UsageError(f"containers.run_all: {name!r} names no image")
+    return rest.pop("image"), rest
+
+
+def _started(
+    request: pytest.FixtureRequest, provisioner: Provisioner, image: Any, settings: Mapping[str, Any]
+) -> Container:
+    return _made(request, provisioner, image, settings).start()
+
+
+def _made(
+    request: pytest.FixtureRequest, provisioner: Provisioner, image: Any, settings: Mapping[str, Any]
+) -> Container:
+    """A container that is not started, but known to the report and to its removal.
+
+    Not a ``with`` around its start: that would destroy a container that fails to start before pytest asks for the
+    report that should show why.
+    """
+    with _host_ready():
+        container = provisioner.clone(image, group=request.node.nodeid, **settings)
+    request.addfinalizer(container.destroy)
+    track(request, container)
+    return container
+
+
+@contextmanager
+def _host_ready() -> Iterator[None]:
+    """End the whole run where the host lacks something: no test with a container could pass."""
+    from ..errors import HostNotReadyError
+
+    try:
+        yield
+    except HostNotReadyError as error:
+        pytest.exit(f"{error}\nsee also: lxcontainer doctor", returncode=pytest.ExitCode.USAGE_ERROR)

@@ -1,0 +1,62 @@
+"""Hooks into pytest's life: the marker, several images, and the end of the run."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .options import chosen_images
+from .run import RUN, SharedRun
+
+_MARKER = (
+    "container(image, **settings): image and settings of the `container` fixture for the marked test, class or module"
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker, and the hook that only exists with xdist."""
+    config.addinivalue_line("markers", _MARKER)
+    config.stash[RUN] = SharedRun.of(config)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell an xdist worker which run it belongs to; the run is the controller's."""
+    node.workerinput["lxcontainer_run"] = node.config.stash[RUN].to_text()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that leaves its image to the options once for each of them."""
+    if "container" not in metafunc.fixturenames or metafunc.definition.get_closest_marker("container"):
+        return
+    images = chosen_images(metafunc.config)
+    if len(images) > 1:
+        metafunc.parametrize("container", images, indirect=True)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the run that xdist's workers shared, if any of them began it.
+
+    Without xdist the session's fixture has done so. The controller need not know where the store is: the run's
+    supervisor answers at an address made of the run's name, or there is none.
+    """
+    run = config.stash.get(RUN, None)
+    if run is None or hasattr(config, "workerinput"):
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(f"\0pytest-lxcontainer/run/{run.run_id}")
+        except OSError:
+            return
+    from ..supervisor.client import SupervisorClient
+    from .options import settings_of
+
+    runs_dir = Path(settings_of(config).store, "runs")
+    client = SupervisorClient(run.run_id, runs_dir, run.identity().owner)
+    client.shutdown()
+    client.close()
+
+

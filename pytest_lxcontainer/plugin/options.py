@@ -1,0 +1,89 @@
+"""Options on the command line, in the environment (``LXCONTAINER_…``) and in ini files (``lxc_…``), in this order."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from ..provision import Settings
+
+DEFAULT_IMAGE = "alpine:latest"
+
+_HELP = {
+    "image": "image for the `container` fixture; repeatable: each test runs once for each",
+    "pull": "when to ask the registry: missing (default), always, or never (opens no socket)",
+    "mirror": "ask URL for what belongs to the registry HOST, e.g. docker.io=http://127.0.0.1:5000; repeatable",
+    "platform": "OS/ARCH[/VARIANT] of images, instead of the host's",
+    "store": "directory for blobs, layers and containers (default: the user's cache directory)",
+    "timeout": "seconds a container has to start and become ready (default: 60)",
+}
+_METAVARS = {
+    "image": "REF",
+    "pull": "POLICY",
+    "mirror": "HOST=URL",
+    "platform": "OS/ARCH",
+    "store": "DIR",
+    "timeout": "SECONDS",
+}
+_REPEATABLE = ("image", "mirror")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the plugin's options."""
+    group = parser.getgroup("lxcontainer", "containers for tests (pytest-lxcontainer)")
+    for name, text in _HELP.items():
+        repeatable = name in _REPEATABLE
+        group.addoption(
+            f"--lxc-{name}",
+            dest=f"lxc_{name}",
+            action="append" if repeatable else "store",
+            default=None,
+            metavar=_METAVARS[name],
+            help=text,
+        )
+        parser.addini(f"lxc_{name}", text, type="linelist" if repeatable else "string", default=None)
+
+
+def chosen_images(config: pytest.Config) -> list[str]:
+    """Images for the `container` fixture, from the first place that names any."""
+    return _chosen(config, "image") or [DEFAULT_IMAGE]
+
+
+def settings_of(config: pytest.Config) -> Settings:
+    """The run's `Settings`; `pytest.UsageError` for an option that cannot be used."""
+    from ..errors import InvalidSettingsError
+    from ..image.platform import Platform
+    from ..provision import Settings, parse_mirrors, parse_timeout
+
+    readers: dict[str, Any] = {
+        "store": lambda values: Path(config.invocation_params.dir, Path(values[-1]).expanduser()),
+        "mirror": lambda values: parse_mirrors(" ".join(values)),
+        "pull": lambda values: values[-1],
+        "platform": lambda values: Platform.parse(values[-1]),
+        "timeout": lambda values: parse_timeout(values[-1]),
+    }
+    try:
+        values = {name: read(found) for name, read in readers.items() if (found := _chosen(config, name))}
+        if "mirror" in values:
+            values["mirrors"] = values.pop("mirror")
+        return Settings(**values)
+    except InvalidSettingsError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def _chosen(config: pytest.Config, name: str) -> list[str]:
+    on_command_line = config.getoption(f"lxc_{name}")
+    in_environment = os.environ.get(f"LXCONTAINER_{name.upper()}", "")
+    for value in (on_command_line, in_environment, config.getini(f"lxc_{name}")):
+        if value:
+            return _listed(value)
+    return []
+
+
+def _listed(value: str | list[str]) -> list[str]:
+    """Several values are a list, lines in an ini file, or words in an environment variable."""
+    return value.split() if isinstance(value, str) else list(value)

@@ -1,0 +1,48 @@
+"""What a failed test tells of its containers."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from ..container.container import Container
+
+CONTAINERS = pytest.StashKey[list[Any]]()
+
+_LINES = 100
+
+
+def track(request: pytest.FixtureRequest, container: Container) -> None:
+    """Report *container* with the failures in its fixture's scope, until it is destroyed."""
+    live = request.node.stash.setdefault(CONTAINERS, [])
+    live.append(container)
+    request.addfinalizer(lambda: live.remove(container))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add a section for each container to a failed test's report."""
+    report = yield
+    if report.failed:
+        for node in item.listchain():
+            for container in node.stash.get(CONTAINERS, []):
+                report.sections.append(_section(container))
+    return report
+
+
+def _section(container: Container) -> tuple[str, str]:
+    """Heading and text: how the container is, and its last log lines."""
+    title = f"lxc container {container.name} ({container.image.reference.familiar})"
+    try:
+        status, log = container.status(), container.logs()
+    except Exception as error:  # a report must not fail where its subject did
+        return title, f"nothing could be learnt of it: {error}"
+    state = status.state if status.exit_code is None else f"{status.state}, exit code {status.exit_code}"
+    reason = f" ({status.reason})" if status.reason else ""
+    lines = log.splitlines()
+    left_out = [f"... {len(lines) - _LINES} earlier lines"] if len(lines) > _LINES else []
+    shown = "\n".join([*left_out, *lines[-_LINES:]]) if lines else "(it wrote nothing)"
+    return title, f"state: {state}{reason}; command: {' '.join(container.command)}\n{shown}"

@@ -1,0 +1,45 @@
+"""Which run this process belongs to: its own, or under xdist the controller's."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from ..provision import RunIdentity
+
+
+
+
+@dataclass(frozen=True, slots=True)
+class SharedRun:
+    """A run's name, and its owner as text; empty for this process, which is looked at when it is needed."""
+
+    run_id: str
+    owner: str = ""
+
+    @classmethod
+    def of(cls, config: pytest.Config) -> SharedRun:
+        """The controller's run in a worker of xdist, a new one elsewhere."""
+        inherited = getattr(config, "workerinput", {}).get("lxcontainer_run")
+        if inherited:
+            run_id, _, owner = inherited.partition(" ")
+            return cls(run_id, owner)
+        return cls(os.urandom(4).hex())
+
+    def to_text(self) -> str:
+        """For a worker."""
+        return f"{self.run_id} {self.identity().owner}"
+
+    def identity(self) -> RunIdentity:
+        """As the other rooms want it."""
+        from ..provision import RunIdentity
+        from ..supervisor.owner import Owner
+
+        return RunIdentity(self.run_id, Owner.parse(self.owner) if self.owner else Owner.of(os.getpid()))
+
+
+RUN = pytest.StashKey[SharedRun]()

@@ -1,0 +1,1 @@
+"""WHO OWNS IT: one helper process a test run, which alone calls liblxc."""

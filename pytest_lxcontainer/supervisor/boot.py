@@ -1,0 +1,159 @@
+"""One start of a container, from the fork of its monitor until the monitor has ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..container import liblxc
+from ..container.attach import Target
+from ..container.cgroups import Hierarchies, cgroups_of
+from .console import Console
+
+
+class Boot:
+    """The processes and descriptors of a running container.
+
+    The command's stdin is a pipe that stays open and silent: an image whose command is a shell waits there
+    for input, as under ``docker run --interactive``, and the container lives until it is stopped.
+    """
+
+    def __init__(self, monitor: int, console: Console, output: int, stdin: int) -> None:
+        self.monitor = monitor
+        self.monitor_pidfd = os.pidfd_open(monitor)
+        self.console = console
+        self.output = output
+        self.init: int | None = None
+        self.init_pidfd: int | None = None
+        self.command: int | None = None
+        self.executed = False
+        self.monitor_code: int | None = None
+        self.cgroups: dict[str, Path] = {}
+        self._stdin = stdin
+
+    @classmethod
+    def begin(
+        cls, name: str, lxcpath: Path, command: Sequence[str], env: dict[str, str], console: Console
+    ) -> Boot:
+        """Fork the monitor."""
+        output, output_theirs = os.pipe()
+        stdin_theirs, stdin = os.pipe()
+        try:
+            # An image may open /dev/stdout as another user than the one these pipes are made by.
+            os.fchmod(output_theirs, 0o622)
+            os.fchmod(stdin_theirs, 0o644)
+            monitor = liblxc.start_monitor(
+                name, lxcpath, command, env, (stdin_theirs, output_theirs, output_theirs)
+            )
+        finally:
+            os.close(output_theirs)
+            os.close(stdin_theirs)
+        os.set_blocking(output, False)
+        return cls(monitor, console, output, stdin)
+
+    def probe(self, hierarchies: Hierarchies) -> bool:
+        """Whether the command has been executed: init has a child, and that is no longer a copy of us."""
+        if self.executed:
+            return True
+        if self.init is None:
+            children = _children(self.monitor)
+            # LXC's monitor has other short-lived children; init is the one in a pid namespace of its own.
+            self.init = next((pid for pid in children if _is_init(pid)), None)
+        command = next(iter(_children(self.init)), None) if self.init else None
+        if command is None or not _is_foreign(command):
+            return False
+        self._adopt(command, hierarchies)
+        return self.executed
+
+    def _adopt(self, command: int, hierarchies: Hierarchies) -> None:
+        assert self.init is not None  # a command is init's child
+        try:
+            self.init_pidfd = os.pidfd_open(self.init)
+            self.cgroups = cgroups_of(self.init, hierarchies)
+        except OSError:
+            return
+        self.command = command
+        self.executed = True
+
+    def ended(self) -> bool:
+        """Whether the monitor has ended; reaps it."""
+        if self.monitor_code is None:
+            pid, status = os.waitpid(self.monitor, os.WNOHANG)
+            if pid:
+                self.monitor_code = os.waitstatus_to_exitcode(status)
+        return self.monitor_code is not None
+
+    def target(self, own_cgroups: bool, user_namespace: bool, dropped: tuple[str, ...]) -> Target:
+        """How to get into the container."""
+        assert self.init_pidfd is not None  # only running containers are entered
+        procs = tuple({path / "cgroup.procs": None for path in self.cgroups.values()}) if own_cgroups else ()
+        return Target(self.init_pidfd, procs, user_namespace, dropped)
+
+    def signal_command(self, number: int) -> None:
+        """Send a signal to the command itself, past LXC's init, which would add a deadline of its own."""
+        if self.command is not None and not self._send(self.command, number):
+            self.command = None
+        if self.command is None:
+            self.kill_init(number)
+
+    def kill_init(self, number: int = signal.SIGKILL) -> None:
+        """Send a signal to init; SIGKILL ends every process of the container."""
+        try:
+            if self.init_pidfd is not None:
+                signal.pidfd_send_signal(self.init_pidfd, number)
+            elif self.init is not None:
+                os.kill(self.init, number)
+            elif number == signal.SIGKILL:
+                os.kill(self.monitor, number)
+        except ProcessLookupError:
+            pass
+
+    def kill_monitor(self) -> None:
+        """SIGKILL the monitor; the kernel then kills init."""
+        if not self.ended():
+            os.kill(self.monitor, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Close what is open."""
+        for fd in (self.monitor_pidfd, self.output, self._stdin, self.init_pidfd):
+            if fd is not None:
+                os.close(fd)
+
+    @staticmethod
+    def _send(pid: int, number: int) -> bool:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            return False
+        return True
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def _is_init(pid: int) -> bool:
+    """Whether *pid* is the first process of a pid namespace below ours (NSpid of proc_pid_status(5))."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    line = next((line for line in status.splitlines() if line.startswith("NSpid:")), "")
+    return len(line.split()) > 2 and line.split()[-1] == "1"
+
+
+def _is_foreign(pid: int) -> bool:
+    """Whether *pid* executes another file than this process: it has called execve.
+
+    Before it has, an ordinary user may not even look (EACCES). The same path in an image is another file.
+    """
+    try:
+        theirs, ours = os.stat(f"/proc/{pid}/exe"), os.stat("/proc/self/exe")
+    except OSError:
+        return False
+    return (theirs.st_dev, theirs.st_ino) != (ours.st_dev, ours.st_ino)

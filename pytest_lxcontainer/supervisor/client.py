@@ -1,0 +1,335 @@
+"""The way to a run's supervisor: a `Backend` over its socket, and starting the process when there is none yet."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any
+
+from ..container.backend import ExecSpec, Status
+from ..container.spec import ContainerSpec
+from ..container.stats import Stats
+from ..errors import HostNotReadyError, SupervisorError
+from . import protocol
+from .owner import Owner
+
+START_TIMEOUT = 20.0
+_END_TIMEOUT = 30.0
+_PACKAGE_PARENT = str(Path(__file__).parents[2])
+# Isolated from PYTHON* variables and the current directory; no `site` beyond what finds `lxc`.
+_BOOTSTRAP = (
+    "import sys; sys.path.append(sys.argv.pop(1)); import site; site.main();"
+    "from pytest_lxcontainer.supervisor.__main__ import main; sys.exit(main(sys.argv[1:]))"
+)
+
+
+class SupervisorClient:
+    """The run's supervisor as a `Backend`; usable from several threads, and from several processes of a run.
+
+    Each request takes a connection of its own from those at rest, so that a long one holds nobody up. *log* is where
+    the supervisor's stderr goes.
+    """
+
+    def __init__(self, run_id: str, runs_dir: Path, owner: Owner) -> None:
+        self.run_id = run_id
+        self._runs_dir = runs_dir
+        self._owner = owner
+        self._idle: list[socket.socket] = []
+        self._lock = threading.Lock()
+        self._started = False
+
+    @property
+    def log_file(self) -> Path:
+        """What the supervisor wrote to stderr; empty unless something is wrong."""
+        return self._runs_dir / f"{self.run_id}.log"
+
+    def start_supervisor(self) -> None:
+        """Make sure the run has its supervisor; raises what kept it from starting."""
+        with self._lock:
+            if not self._started:
+                if not self._try_connect():
+                    self._spawn()
+                self._started = True
+
+    def shutdown(self) -> None:
+        """End the run: returns when every container and everything they shared are gone."""
+        try:
+            connection = self._take()
+        except SupervisorError:
+            return
+        with connection:
+            connection.settimeout(_END_TIMEOUT)
+            try:
+                protocol.send(connection, {"do": "shutdown"})
+                protocol.receive(connection)
+            except (ConnectionError, TimeoutError):
+                pass
+        self.log_file.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Close this process's connections."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def create(self, spec: ContainerSpec) -> Status:
+        """See `Backend`."""
+        return _status(self._ask("create", spec=spec.to_dict()))
+
+    def start(self, name: str, timeout: float) -> Status:
+        """See `Backend`."""
+        return _status(self._ask("start", name=name, timeout=timeout))
+
+    def status(self, name: str) -> Status:
+        """See `Backend`."""
+        return _status(self._ask("status", name=name))
+
+    def signal(self, name: str, signal: int) -> None:
+        """See `Backend`."""
+        self._ask("signal", name=name, signal=int(signal))
+
+    def stop(self, name: str, timeout: float) -> Status:
+        """See `Backend`."""
+        return _status(self._ask("stop", name=name, timeout=timeout))
+
+    def destroy(self, name: str) -> None:
+        """See `Backend`."""
+        self._ask("destroy", name=name)
+
+    def freeze(self, name: str) -> None:
+        """See `Backend`."""
+        self._ask("freeze", name=name, frozen=True)
+
+    def unfreeze(self, name: str) -> None:
+        """See `Backend`."""
+        self._ask("freeze", name=name, frozen=False)
+
+    def exec(self, name: str, spec: ExecSpec, stdio: Sequence[int]) -> ExecConnection:
+        """See `Backend`."""
+        connection = self._take()
+        try:
+            _exchange(connection, {"do": "exec", "name": name, **asdict(spec)}, stdio)
+        except BaseException:
+            connection.close()
+            raise
+        return ExecConnection(self, connection)
+
+    def logs(self, name: str, since: float = 0.0) -> bytes:
+        """See `Backend`."""
+        with self._request({"do": "logs", "name": name, "since": since}) as (value, fds):
+            with os.fdopen(fds[0], "rb") as file:
+                file.seek(value["offset"])
+                return file.read()
+
+    def stats(self, name: str) -> Stats:
+        """See `Backend`."""
+        return Stats.from_dict(self._ask("stats", name=name))
+
+    def open_file(self, name: str, path: str, mode: str, permissions: int = 0o644) -> IO[bytes]:
+        """See `Backend`."""
+        message = {"do": "open", "name": name, "path": path, "mode": mode, "permissions": permissions}
+        with self._request(message) as (_, fds):
+            return os.fdopen(fds[0], mode)
+
+    def list_files(self, name: str, path: str) -> list[str] | None:
+        """See `Backend`."""
+        names: list[str] | None = self._ask("list", name=name, path=path)
+        return names
+
+    def names(self) -> dict[str, Any]:
+        """See `Backend`."""
+        table: dict[str, Any] = self._ask("names")
+        return table
+
+    def _ask(self, operation: str, **fields: Any) -> Any:
+        with self._request({"do": operation, **fields}) as (value, _):
+            return value
+
+    @contextmanager
+    def _request(self, message: protocol.Message) -> Iterator[tuple[Any, list[int]]]:
+        connection = self._take()
+        try:
+            answer = _exchange(connection, message)
+        except BaseException:
+            # Answered with an error or interrupted halfway: only the first leaves a connection in step.
+            connection.close()
+            raise
+        self.give_back(connection)
+        yield answer
+
+    def give_back(self, connection: socket.socket) -> None:
+        """Let a connection be used again."""
+        with self._lock:
+            self._idle.append(connection)
+
+    def forget(self, connection: socket.socket) -> None:
+        """Do not use a connection again."""
+        with self._lock:
+            if connection in self._idle:
+                self._idle.remove(connection)
+        connection.close()
+
+    def _take(self) -> socket.socket:
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        try:
+            return self._connect()
+        except OSError as error:
+            raise SupervisorError(
+                "the supervisor of this run is gone" if self._started else "the supervisor is not running",
+                details=f"{error.strerror}\n{self._last_words()}",
+                hint="its containers are removed by the next run; if it keeps ending, run: lxcontainer doctor",
+            ) from None
+
+    def _connect(self) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.connect(protocol.socket_name(self.run_id))
+        except OSError:
+            connection.close()
+            raise
+        return connection
+
+    def _try_connect(self) -> bool:
+        try:
+            self._idle.append(self._connect())
+        except OSError:
+            return False
+        return True
+
+    def _spawn(self) -> None:
+        with self.log_file.open("ab") as log:
+            process = subprocess.Popen(
+                [
+                    sys.executable, "-I", "-S", "-c", _BOOTSTRAP, _PACKAGE_PARENT,
+                    self.run_id, str(self._runs_dir), str(self._owner),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                cwd="/",
+                env=_environment(),
+                start_new_session=True,
+            )  # fmt: skip
+        assert process.stdout is not None  # asked for above
+        with process.stdout:
+            said = process.stdout.readline().decode("utf-8", "replace").strip()
+        # Never waited for here: it outlives the process that happened to start it.
+        process.returncode = 0
+        if said != "ready" and not self._try_connect():
+            raise self._start_error(said)
+
+    def _start_error(self, said: str) -> Exception:
+        words = self._last_words()
+        self.log_file.unlink(missing_ok=True)
+        if said:
+            return protocol.rebuild(json.loads(said))
+        if "No module named" in words and "lxc" in words:
+            return HostNotReadyError(
+                f"the Python binding of LXC is not installed for {sys.executable}",
+                hint="apt-get install lxc lxc-dev gcc pkg-config python3-dev && pip install lxc",
+            )
+        return SupervisorError(
+            "the supervisor could not be started", details=words, hint="see: lxcontainer doctor"
+        )
+
+    def _last_words(self) -> str:
+        try:
+            return self.log_file.read_text(errors="replace")[-2000:]
+        except OSError:
+            return ""
+
+
+class ExecConnection:
+    """A command that runs in a container, for as long as its connection is open."""
+
+    def __init__(self, client: SupervisorClient, connection: socket.socket) -> None:
+        self._client = client
+        self._connection: socket.socket | None = connection
+        self._exit_code: int | None = None
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        """See `ExecHandle`."""
+        if self._connection is None:
+            return self._exit_code
+        self._connection.settimeout(timeout)
+        try:
+            message, _ = protocol.receive(self._connection)
+        except (TimeoutError, BlockingIOError):
+            return None
+        except ConnectionError as error:
+            raise SupervisorError("the supervisor went away while a command ran", details=str(error)) from None
+        self._connection.settimeout(None)
+        self._client.give_back(self._connection)
+        self._connection = None
+        self._exit_code = int(_value(message)["exit_code"])
+        return self._exit_code
+
+    def kill(self) -> None:
+        """See `ExecHandle`."""
+        if self._connection is not None:
+            self._connection.settimeout(None)
+            try:
+                protocol.send(self._connection, {"do": "kill"})
+            except ConnectionError:
+                pass
+            connection = self._connection
+            self.wait()
+            # It may have ended by itself just before: then the request is still unread at the other side.
+            self._client.forget(connection)
+
+    def fileno(self) -> int:
+        """See `ExecHandle`."""
+        assert self._connection is not None  # asked for while it runs
+        return self._connection.fileno()
+
+    def abandon(self) -> None:
+        """Hang up: the supervisor kills the command."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _exchange(
+    connection: socket.socket, message: protocol.Message, fds: Sequence[int] = ()
+) -> tuple[Any, list[int]]:
+    try:
+        protocol.send(connection, message, fds)
+        answer, received = protocol.receive(connection)
+    except (ConnectionError, BrokenPipeError) as error:
+        raise SupervisorError(
+            "the supervisor of this run ended unexpectedly",
+            details=os.strerror(error.errno) if error.errno else str(error),
+            hint="its containers are removed by the next run",
+        ) from None
+    return _value(answer), received
+
+
+def _value(answer: protocol.Message) -> Any:
+    if "error" in answer:
+        raise protocol.rebuild(answer["error"])
+    return answer["ok"]
+
+
+def _status(value: dict[str, Any]) -> Status:
+    return Status(**{**value, "ips": tuple(value["ips"])})
+
+
+def _environment() -> dict[str, str]:
+    """A clean environment: a container's init shows it to whoever can look.
+
+    Root's LXC writes id maps itself when it finds no newuidmap in PATH, which is faster and needs no entry in
+    /etc/subuid; an ordinary user's needs the program.
+    """
+    path = "/nonexistent" if os.geteuid() == 0 else os.defpath + ":/usr/sbin:/sbin"
+    return {"PATH": path, "LC_ALL": "C.UTF-8", "HOME": os.path.expanduser("~")}

@@ -1,0 +1,64 @@
+"""What a container's command writes, kept in a file in the order in which it arrived."""
+
+from __future__ import annotations
+
+import os
+import time
+from bisect import bisect_left
+from pathlib import Path
+
+_CHUNK = 1 << 16
+_TICK = 0.001
+"""Seconds; chunks closer together than this share one entry of the time index."""
+
+
+class Console:
+    """The reading end of a container's stdout and stderr, and the log file they go to."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._size = os.fstat(self._file).st_size
+        self._times: list[float] = []
+        self._offsets: list[int] = []
+
+    def take(self, fd: int) -> bool:
+        """Move what is readable on the non-blocking *fd* to the log; false at its end."""
+        try:
+            data = os.read(fd, _CHUNK)
+        except BlockingIOError:
+            return True
+        if not data:
+            return False
+        now = time.time()
+        if not self._times or now - self._times[-1] > _TICK:
+            self._times.append(now)
+            self._offsets.append(self._size)
+        os.write(self._file, data)
+        self._size += len(data)
+        return True
+
+    def drain(self, fd: int) -> None:
+        """Move all that is there now."""
+        before = -1
+        while before != self._size:
+            before = self._size
+            self.take(fd)
+
+    def offset(self, since: float) -> int:
+        """Where in the log what arrived from *since* (seconds since the epoch) on begins."""
+        index = bisect_left(self._times, since)
+        return self._offsets[index] if index < len(self._offsets) else self._size
+
+    def tail(self, limit: int = 4000) -> str:
+        """The last *limit* bytes as text."""
+        data = os.pread(self._file, limit, max(0, self._size - limit))
+        return data.decode("utf-8", "replace")
+
+    def open(self) -> int:
+        """A descriptor of its own to read the log with."""
+        return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)

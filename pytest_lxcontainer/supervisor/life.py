@@ -1,0 +1,313 @@
+"""One container of the run, from its reservation to its removal."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from ..container import files
+from ..container.attach import Target, spawn
+from ..container.backend import ExecSpec, Status
+from ..container.cgroups import processes_below, remove_tree
+from ..container.liblxc import REFUSED, exit_code_in, problems_in
+from ..container.lxc_config import DROPPED_CAPABILITIES, Interface, Place, lxc_items, render
+from ..container.spec import ContainerSpec
+from ..container.stats import read_stats
+from ..errors import NotDelegatedError, NotRunningError, StartFailedError, WaitTimeoutError
+from ..network.addresses import HeldAddress
+from ..rootfs.idmap import IdMap
+from ..rootfs.overlay import Overlay
+from .boot import Boot
+from .console import Console
+from .host import Host
+from .loop import wait
+from .owner import Owner
+
+PROBE_INTERVAL = 0.0005
+KILL_GRACE = 5.0
+"""Seconds a monitor has to clean up after its container's death before it is killed too."""
+
+
+class Life:
+    """A container's state and everything on the host that is its own."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        spec: ContainerSpec,
+        host: Host,
+        directory: Path,
+        idmap: IdMap,
+        overlay: Overlay,
+        address: HeldAddress | None,
+        pair: str | None,
+        cgroup: str,
+        creator: int,
+    ) -> None:
+        self.name = name
+        self.spec = spec
+        self.host = host
+        self.directory = directory
+        self.idmap = idmap
+        self.overlay = overlay
+        self.address = address
+        self.pair = pair
+        self.cgroup = cgroup
+        self.creator = creator
+        self.state = "STOPPED"
+        self.exit_code: int | None = None
+        self.reason = ""
+        self.console = Console(directory / "console.log")
+        self.boot: Boot | None = None
+        self._log_start = 0
+
+    @property
+    def lxc_log(self) -> Path:
+        """LXC's own log."""
+        return self.directory / "lxc.log"
+
+    def status(self) -> Status:
+        """The container now."""
+        ips = (str(self.address.address),) if self.address else ()
+        pid = self.boot.init if self.boot and self.boot.executed else None
+        return Status(self.name, self.state, ips, pid, self.exit_code, self.reason)
+
+    def write_config(self) -> None:
+        """Write LXC's configuration file; raises `NotDelegatedError` for limits that cannot be enforced."""
+        if self.spec.limits.explicit and not self.host.limits_apply:
+            names = ", ".join(self.spec.limits.explicit)
+            raise self._not_delegated(f"limits ({names})")
+        place = Place(
+            name=self.name,
+            directory=self.directory,
+            idmap=self.idmap,
+            overlay=self.overlay,
+            interface=self._interface(),
+            cgroup=self.cgroup if self.host.cgroup_base else None,
+            cgroups_on_v1=self.host.hierarchies.limits_on_v1,
+            limits_apply=self.host.limits_apply,
+            seccomp_profile=self.host.seccomp_profile,
+            disks=self.host.disks,
+        )
+        (self.directory / "config").write_text(render(lxc_items(self.spec, place)))
+
+    def _interface(self) -> Interface | None:
+        if self.address is None:
+            return None
+        held = self.address
+        return Interface(held.bridge.name, self.pair, held.with_prefix, str(held.bridge.gateway), held.mac)
+
+    async def start(self, timeout: float) -> None:
+        """Start it; returns once its command runs, or has run and ended.
+
+        Raises `StartFailedError` where LXC refused, `WaitTimeoutError` when *timeout* seconds have passed.
+        """
+        if self.boot is not None:
+            raise NotRunningError(f"container {self.name} is already {self.state.lower()}", state=self.state)
+        deadline = time.monotonic() + timeout
+        self.write_config()
+        self._log_start = self.lxc_log.stat().st_size if self.lxc_log.exists() else 0
+        self.state, self.exit_code, self.reason = "STARTING", None, ""
+        env = dict(self.spec.env)
+        self.boot = Boot.begin(self.name, self.directory.parent, self.spec.command, env, self.console)
+        while not self.boot.ended() and not self.boot.probe(self.host.hierarchies):
+            if time.monotonic() > deadline:
+                self.boot.kill_init()
+                await self.until_ended(KILL_GRACE)
+                raise WaitTimeoutError(
+                    f"container {self.name} did not start within {timeout:g} s",
+                    awaited="its command to be executed",
+                    timeout=timeout,
+                    container=self.name,
+                    details="\n".join(problems_in(self._log())),
+                )
+            await wait([self.boot.monitor_pidfd], PROBE_INTERVAL)
+        if self.boot.ended():
+            self._check_start(self.boot)
+            self.settle()
+        else:
+            assert self.boot.init is not None  # its command has been executed
+            # For a sweep after this process's own death.
+            (self.directory / "init").write_text(str(Owner.of(self.boot.init)))
+            self.state = "RUNNING"
+
+    def _check_start(self, boot: Boot) -> None:
+        """Raise `StartFailedError` unless the command was executed before the monitor ended."""
+        if boot.monitor_code != REFUSED and boot.monitor_code is not None and boot.monitor_code >= 0:
+            return
+        code, log = boot.monitor_code, "\n".join(problems_in(self._log()))
+        self.settle()
+        self.reason = "LXC refused to start it"
+        raise StartFailedError(
+            f"container {self.name} could not be started by LXC" + (f" (signal {-code})" if code and code < 0 else ""),
+            details=log,
+            log=self.console.tail(),
+            container=self.name,
+            hint="see what this host lacks with: lxcontainer doctor",
+        )
+
+    async def pump(self) -> None:
+        """Keep the console log until this start's monitor has ended, and then settle."""
+        boot = self.boot
+        assert boot is not None  # spawned right after `start`
+        fds = {boot.monitor_pidfd, boot.output}
+        while boot is self.boot and boot.monitor_code is None:
+            ready = await wait(fds)
+            if boot is not self.boot:
+                return
+            if boot.output in ready and not self.console.take(boot.output):
+                fds.discard(boot.output)
+            if boot.monitor_pidfd in ready and boot.ended():
+                self.settle()
+
+    def settle(self) -> None:
+        """Note how the container ended and give its processes' leftovers back; does nothing when that is done."""
+        boot = self.boot
+        if boot is None or not boot.ended():
+            return
+        self.boot = None
+        self.console.drain(boot.output)
+        self.state = "STOPPED"
+        self.exit_code = exit_code_in(self._log())
+        if boot.monitor_code is not None and boot.monitor_code < 0:
+            self.exit_code, self.reason = 128 + signal.SIGKILL, "its LXC monitor was killed"
+        elif self.exit_code > 128:
+            self.reason = f"killed by {_signal_name(self.exit_code - 128)}"
+        boot.close()
+        self.remove_cgroups()
+
+    async def until_ended(self, timeout: float) -> bool:
+        """Wait for the end, at most *timeout* seconds; tells whether it came."""
+        deadline = time.monotonic() + timeout
+        while self.boot is not None and not self.boot.ended():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            await wait([self.boot.monitor_pidfd], left)
+        self.settle()
+        return True
+
+    async def stop(self, timeout: float) -> None:
+        """Send the image's stop signal, and SIGKILL after *timeout* seconds; stopped already is fine."""
+        if self.boot is None:
+            return
+        self.state = "STOPPING"
+        self.boot.signal_command(self.spec.stop_signal)
+        if not await self.until_ended(timeout):
+            self.kill()
+            if not await self.until_ended(KILL_GRACE) and self.boot is not None:
+                self.boot.kill_monitor()
+                await self.until_ended(KILL_GRACE)
+
+    def kill(self) -> None:
+        """SIGKILL everything in it, frozen or not."""
+        if self.boot is not None:
+            self.boot.kill_init()
+            if self.state == "FROZEN":
+                self.freeze(False)
+            self.state = "STOPPING"
+
+    def signal(self, number: int) -> None:
+        """Send a signal to its command."""
+        self.running().signal_command(number)
+
+    def freeze(self, frozen: bool) -> None:
+        """Halt its processes, or let them go on."""
+        boot = self.running()
+        if "freezer" in boot.cgroups and "freezer" in self.host.cgroup_base:
+            (boot.cgroups["freezer"] / "freezer.state").write_text("FROZEN" if frozen else "THAWED")
+        elif "" in boot.cgroups and "" in self.host.cgroup_base:
+            (boot.cgroups[""] / "cgroup.freeze").write_text("1" if frozen else "0")
+        else:
+            raise self._not_delegated("freezing")
+        self.state = "FROZEN" if frozen else "RUNNING"
+
+    def exec(self, spec: ExecSpec, stdio: list[int]) -> int:
+        """Start a command in it; returns its pid, a child of this process."""
+        try:
+            return spawn(self._target(), spec, stdio)
+        except OSError as error:
+            raise self._not_running(f"cannot run {spec.args[0]}: {error.strerror}") from None
+
+    def open_file(self, path: str, mode: str, permissions: int) -> int:
+        """Open a file in it; `OSError` as for the container's root."""
+        return files.open_inside(self._target(), path, mode, permissions)
+
+    def list_files(self, path: str) -> list[str] | None:
+        """Names in a directory of it."""
+        return files.list_inside(self._target(), path)
+
+    def stats(self) -> dict[str, Any]:
+        """Measure it."""
+        boot = self.running()
+        assert boot.init is not None  # running implies it
+        return read_stats(boot.init, boot.cgroups, self.host.limits_apply)
+
+    def running(self) -> Boot:
+        """The running boot, or `NotRunningError` that says how it ended."""
+        if self.boot is not None and self.boot.ended():
+            self.settle()
+        if self.boot is None or not self.boot.executed:
+            raise self._not_running("it is not running")
+        return self.boot
+
+    def _target(self) -> Target:
+        boot = self.running()
+        if self.state == "FROZEN":
+            raise NotRunningError(
+                f"container {self.name} is frozen", state=self.state, container=self.name, hint="unfreeze() it first"
+            )
+        kept = {name.lower().removeprefix("cap_") for name in self.spec.cap_add}
+        dropped = () if "all" in kept else tuple(name for name in DROPPED_CAPABILITIES if name not in kept)
+        return boot.target(bool(self.host.cgroup_base), not self.idmap.is_identity, dropped)
+
+    def _not_running(self, why: str) -> NotRunningError:
+        ended = "" if self.exit_code is None else f"; it ended with exit code {self.exit_code}"
+        reason = f" ({self.reason})" if self.reason else ""
+        return NotRunningError(
+            f"container {self.name}: {why}{ended}{reason}",
+            state=self.state,
+            details=self.console.tail(2000),
+            container=self.name,
+        )
+
+    def _not_delegated(self, what: str) -> NotDelegatedError:
+        return NotDelegatedError(
+            f"{what}: needs cgroups of the container's own, and user {self.host.user} may not make any",
+            container=self.name,
+            hint=f"delegate cgroups to the user, as root: lxcontainer doctor --fix --user {self.host.user}",
+        )
+
+    def _log(self) -> str:
+        try:
+            with self.lxc_log.open("rb") as file:
+                file.seek(self._log_start)
+                return file.read().decode("utf-8", "replace")
+        except OSError:
+            return ""
+
+    def remove_cgroups(self) -> None:
+        """Remove what LXC leaves: on cgroup v1 it cannot remove the directory its monitor is in."""
+        for base in set(self.host.cgroup_base.values()):
+            directory = base / self.cgroup
+            if not remove_tree(directory):
+                for pid in processes_below(directory):
+                    os.kill(pid, signal.SIGKILL)
+                remove_tree(directory)
+
+    def close(self) -> None:
+        """Give address and files of a container that has ended back."""
+        if self.address is not None:
+            self.address.release()
+        self.console.close()
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,113 @@
+"""A small event loop: coroutines that wait for file descriptors and deadlines, in one thread.
+
+One thread because the supervisor forks for everything it does; small because each fork copies it, and its
+start is part of every run's first container. One primitive, `wait`, is all its coroutines await.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import selectors
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator, Iterable
+from types import coroutine
+from typing import Any
+
+Ready = frozenset[int]
+
+
+@coroutine
+def wait(fds: Iterable[int], timeout: float | None = None) -> Generator[Any, Ready, Ready]:
+    """Wait until one of *fds* is readable, at most *timeout* seconds; returns those that are (none: time is up)."""
+    ready = yield (tuple(fds), timeout)
+    return ready
+
+
+class Loop:
+    """Runs coroutines until it is told to stop."""
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._waiters: dict[int, list[_Wait]] = {}
+        self._timers: list[tuple[float, int, _Wait]] = []
+        self._ready: deque[Callable[[], None]] = deque()
+        self._serial = itertools.count()
+        self._stopped = False
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Begin *work* soon; an error it does not handle is printed, and ends only itself."""
+        self._ready.append(lambda: self._step(work, None))
+
+    def stop(self) -> None:
+        """Let `run` return."""
+        self._stopped = True
+
+    def run(self) -> None:
+        """Run until `stop`."""
+        while not self._stopped:
+            while self._ready:
+                self._ready.popleft()()
+            if not self._stopped:
+                self._poll()
+
+    def close(self) -> None:
+        """Give the kernel's poll object back."""
+        self._selector.close()
+
+    def _poll(self) -> None:
+        for key, _ in self._selector.select(self._until_next_timer()):
+            for waiter in tuple(self._waiters.get(key.fd, ())):
+                self._resume(waiter, frozenset([key.fd]))
+        now = time.monotonic()
+        while self._timers and self._timers[0][0] <= now:
+            self._resume(heapq.heappop(self._timers)[2], frozenset())
+
+    def _until_next_timer(self) -> float | None:
+        while self._timers and self._timers[0][2].done:
+            heapq.heappop(self._timers)
+        return max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
+
+    def _step(self, work: Coroutine[Any, Any, None], value: Ready | None) -> None:
+        try:
+            fds, timeout = work.send(value)
+        except StopIteration:
+            return
+        except Exception:
+            traceback.print_exc()
+            return
+        self._suspend(_Wait(work, fds), timeout)
+
+    def _suspend(self, waiter: _Wait, timeout: float | None) -> None:
+        for fd in waiter.fds:
+            waiters = self._waiters.setdefault(fd, [])
+            waiters.append(waiter)
+            if len(waiters) == 1:
+                self._selector.register(fd, selectors.EVENT_READ)
+        if timeout is not None:
+            heapq.heappush(self._timers, (time.monotonic() + timeout, next(self._serial), waiter))
+
+    def _resume(self, waiter: _Wait, ready: Ready) -> None:
+        if waiter.done:
+            return
+        waiter.done = True
+        for fd in waiter.fds:
+            waiters = self._waiters[fd]
+            waiters.remove(waiter)
+            if not waiters:
+                del self._waiters[fd]
+                self._selector.unregister(fd)
+        self._step(waiter.work, ready)
+
+
+class _Wait:
+    """A coroutine that is suspended until something happens."""
+
+    __slots__ = ("done", "fds", "work")
+
+    def __init__(self, work: Coroutine[Any, Any, None], fds: tuple[int, ...]) -> None:
+        self.work = work
+        self.fds = tuple(dict.fromkeys(fds))
+        self.done = False

@@ -1,0 +1,79 @@
+"""What client and supervisor say to each other.
+
+A message is a JSON object behind its length (4 bytes, big endian) on an abstract Unix stream socket; file
+descriptors travel with its first byte (SCM_RIGHTS, unix(7)). A request is ``{"do": name, ...}``, its answer
+``{"ok": value}`` or ``{"error": {...}}``; a connection carries one request at a time.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .. import errors
+
+MAX_FDS = 4
+_HEADER = struct.Struct("!I")
+_MAX_MESSAGE = 64 * 1024 * 1024
+_READ = 1 << 16
+
+Message = dict[str, Any]
+
+
+def socket_name(run_id: str) -> str:
+    """The abstract address of a run's supervisor."""
+    return f"\0pytest-lxcontainer/run/{run_id}"
+
+
+def send(sock: socket.socket, message: Mapping[str, Any], fds: Sequence[int] = ()) -> None:
+    """Send one message with *fds*."""
+    body = json.dumps(message).encode()
+    data = _HEADER.pack(len(body)) + body
+    if fds:
+        sent = socket.send_fds(sock, [data], list(fds))
+        data = data[sent:]
+    sock.sendall(data)
+
+
+def receive(sock: socket.socket) -> tuple[Message, list[int]]:
+    """Receive one message and its file descriptors; `ConnectionError` when the other side is gone."""
+    data, fds, _, _ = socket.recv_fds(sock, _READ, MAX_FDS)
+    while len(data) < _HEADER.size or len(data) < _HEADER.size + _length(data):
+        more = sock.recv(_READ) if data else b""
+        if not more:
+            raise ConnectionResetError("the other side closed the connection")
+        data += more
+    message: Message = json.loads(data[_HEADER.size :])
+    return message, fds
+
+
+def _length(data: bytes) -> int:
+    length: int = _HEADER.unpack_from(data)[0]
+    if length > _MAX_MESSAGE:
+        raise ConnectionAbortedError(f"a message of {length} bytes")
+    return length
+
+
+def describe(error: BaseException) -> Message:
+    """An error as plain values, to be raised again on the other side."""
+    if not isinstance(error, errors.LxContainerError):
+        return {"kind": "SupervisorError", "message": f"{type(error).__name__}: {error}"}
+    extra = {
+        key: value
+        for key, value in vars(error).items()
+        if isinstance(value, (str, int, float)) or value is None
+        if key not in ("message", "details", "hint")
+    }
+    basics = {"message": error.message, "details": error.details, "hint": error.hint}
+    return {"kind": type(error).__name__, **basics, "extra": extra}
+
+
+def rebuild(described: Message) -> errors.LxContainerError:
+    """The error that `describe` described."""
+    kind = getattr(errors, described["kind"], errors.SupervisorError)
+    known = {key: described[key] for key in ("details", "hint") if described.get(key)}
+    error: errors.LxContainerError = kind(described["message"], **known, **described.get("extra", {}))
+    return error

@@ -1,0 +1,220 @@
+"""All containers of one test run, and what they share: directory, bridge, janitor."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from ..container.backend import Status
+from ..container.cgroups import remove_tree
+from ..container.spec import ContainerSpec
+from ..errors import ContainerError, InvalidSettingsError
+from ..network import names
+from ..network.addresses import AddressPool
+from ..network.bridge import PREFIX, create_bridge, delete_link, permitted_bridge
+from ..network.leases import Lease
+from ..rootfs.idmap import IdMap
+from ..rootfs.overlay import Overlay
+from .host import Host
+from .janitor import Janitor
+from .life import KILL_GRACE, Life
+from .loop import Loop
+
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+class Run:
+    """The containers of run *run_id*, in *directory*."""
+
+    def __init__(self, run_id: str, directory: Path, host: Host, loop: Loop) -> None:
+        self.run_id = run_id
+        self.directory = directory
+        self.host = host
+        self.loop = loop
+        self.lives: dict[str, Life] = {}
+        self._leaving = 0
+        self._count = 0
+        self._pool: AddressPool | None = None
+        self._lease: Lease | None = None
+        self._janitor = Janitor(host.idmap)
+        self._resolv_conf = names.host_resolv_conf()
+        self._alias: Path | None = None
+        self.note_cgroups()
+
+    @property
+    def cgroup(self) -> str:
+        """The run's directory in every cgroup hierarchy, below the base."""
+        return f"{PREFIX}-{self.run_id}"
+
+    def note_cgroups(self) -> None:
+        """Write down where the run's cgroups will be, for a sweep after its death."""
+        paths = sorted({str(base / self.cgroup) for base in self.host.cgroup_base.values()})
+        (self.directory / "cgroups").write_text(json.dumps(paths))
+
+    def life(self, name: str) -> Life:
+        """Container *name*, or `ContainerError`."""
+        try:
+            return self.lives[name]
+        except KeyError:
+            raise ContainerError(f"no container named {name!r} in this run", container=name) from None
+
+    def create(self, spec: ContainerSpec, creator: int) -> Life:
+        """Reserve everything a container needs but a process; *creator* is the process that asked."""
+        if spec.privileged and not self.host.is_root:
+            raise InvalidSettingsError("privileged=True needs root", hint="run as root, or leave privileged out")
+        self._count += 1
+        number = self._count
+        name = f"{spec.hostname[:40]}-{number}"
+        idmap = IdMap.identity() if spec.privileged else self.host.idmap
+        directory = self._make_directory(name, idmap)
+        life = Life(
+            name=name,
+            spec=spec,
+            host=self.host,
+            directory=directory,
+            idmap=idmap,
+            overlay=self._overlay(spec, directory),
+            address=self.pool().hold() if spec.network != "none" else None,
+            pair=f"{PREFIX}{self.run_id}{_base36(number)}" if self.host.is_root else None,
+            cgroup=f"{self.cgroup}/{name}",
+            creator=creator,
+        )
+        self.lives[name] = life
+        (directory / "hostname").write_text(spec.hostname + "\n")
+        (directory / "resolv.conf").write_text(self._resolv_conf)
+        self._write_hosts(spec.group)
+        return life
+
+    def _make_directory(self, name: str, idmap: IdMap) -> Path:
+        directory = self.directory / name
+        directory.mkdir(mode=0o711)
+        directory.chmod(0o711)
+        for part in ("upper", "work"):
+            (directory / part).mkdir(mode=0o755)
+            os.chown(directory / part, idmap.host_uid(0), idmap.host_gid(0))
+        return directory
+
+    def _overlay(self, spec: ContainerSpec, directory: Path) -> Overlay:
+        """The stack, by way of a short link where its paths together would not fit into one mount(2)."""
+        overlay = Overlay(tuple(Path(each) for each in spec.lower_dirs), directory / "upper")
+        if not overlay.too_long:
+            return overlay
+        layers_dir = overlay.lower_dirs[0].parent
+        alias = self._layers_alias(layers_dir)
+        short = (alias / each.relative_to(layers_dir) for each in overlay.lower_dirs)
+        return Overlay(tuple(short), overlay.upper_dir)
+
+    def _layers_alias(self, layers_dir: Path) -> Path:
+        if self._alias is None:
+            self._alias = Path(f"/tmp/{PREFIX}{self.run_id}")
+            (self.directory / "alias").write_text(str(self._alias))
+            self._alias.symlink_to(layers_dir)
+        return self._alias
+
+    def pool(self) -> AddressPool:
+        """The run's addresses; the bridge is made when first asked for."""
+        if self._pool is None:
+            if self.host.is_root:
+                bridge, self._lease = create_bridge(f"{PREFIX}{self.run_id}-b")
+            else:
+                bridge = permitted_bridge(self.host.user, self.host.groups)
+            self._pool = AddressPool(bridge)
+        return self._pool
+
+    def _write_hosts(self, group: str) -> None:
+        """Bring /etc/hosts of every container of *group* up to date, in place, since they are bind-mounted."""
+        peers = [life for life in self.lives.values() if life.spec.group == group]
+        for life in peers:
+            entries = [
+                (address, (peer.spec.hostname, *peer.spec.aliases))
+                for peer in sorted(peers, key=lambda each: each is not life)
+                for address in peer.status().ips
+            ]
+            _rewrite(life.directory / "hosts", names.hosts(entries))
+
+    def destroy(self, name: str) -> None:
+        """Kill a container now, and give back what it had as soon as it is dead."""
+        life = self.lives.pop(name, None)
+        if life is not None:
+            life.kill()
+            self._leaving += 1
+            self.loop.spawn(self._remove(life))
+
+    async def _remove(self, life: Life) -> None:
+        try:
+            if not await life.until_ended(KILL_GRACE) and life.boot is not None:
+                life.boot.kill_monitor()
+                await life.until_ended(KILL_GRACE)
+            life.remove_cgroups()
+            life.close()
+            if life.spec.group and self.lives:
+                self._write_hosts(life.spec.group)
+            self._janitor.remove(life.directory)
+        finally:
+            self._leaving -= 1
+
+    def destroy_of(self, creator: int) -> None:
+        """Destroy what a process that has ended had asked for."""
+        for life in [each for each in self.lives.values() if each.creator == creator]:
+            self.destroy(life.name)
+
+    @property
+    def empty(self) -> bool:
+        """Whether no container is left, nor on its way out."""
+        return not self.lives and not self._leaving
+
+    def close(self) -> None:
+        """Remove what the containers shared; they must be gone."""
+        if self.host.is_root:
+            delete_link(f"{PREFIX}{self.run_id}-b")
+        if self._lease is not None:
+            self._lease.release()
+        if self._alias is not None:
+            self._alias.unlink(missing_ok=True)
+        self._janitor.finish()
+        for base in set(self.host.cgroup_base.values()):
+            remove_tree(base / self.cgroup)
+
+    def table(self) -> dict[str, dict[str, object]]:
+        """Every container, for lists."""
+        return {
+            life.name: {
+                "image": life.spec.image,
+                "state": life.state,
+                "group": life.spec.group,
+                "ips": list(life.status().ips),
+            }
+            for life in self.lives.values()
+        }
+
+
+def status_dict(status: Status) -> dict[str, object]:
+    """A `Status` as plain values."""
+    return {
+        "name": status.name,
+        "state": status.state,
+        "ips": list(status.ips),
+        "pid": status.pid,
+        "exit_code": status.exit_code,
+        "reason": status.reason,
+    }
+
+
+def _rewrite(path: Path, text: str) -> None:
+    """Replace a file's content without another inode and without a moment in which it is empty."""
+    data = text.encode()
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        os.pwrite(fd, data, 0)
+        os.ftruncate(fd, len(data))
+    finally:
+        os.close(fd)
+
+
+def _base36(number: int) -> str:
+    text = ""
+    while number:
+        number, digit = divmod(number, 36)
+        text = _DIGITS[digit] + text
+    return text

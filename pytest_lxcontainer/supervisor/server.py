@@ -1,0 +1,266 @@
+"""The supervisor's side of every connection."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import struct
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from ..container.backend import ExecSpec
+from ..container.process_tree import kill_tree
+from ..container.spec import ContainerSpec
+from ..errors import ContainerFileError, LxContainerError, SupervisorError
+from . import protocol
+from .life import KILL_GRACE
+from .loop import Loop, wait
+from .owner import Owner
+from .protocol import Message
+from .run import Run, status_dict
+
+_CREDENTIALS = struct.Struct("3i")
+
+
+class Server:
+    """Answers clients until the run's owner ends, or asks for the end."""
+
+    def __init__(self, run: Run, loop: Loop, listener: socket.socket, owner_pidfd: int) -> None:
+        self._run = run
+        self._loop = loop
+        self._listener = listener
+        self._owner_pidfd = owner_pidfd
+        self._guarded: set[int] = set()
+        self._closing = False
+        self._farewells: list[socket.socket] = []
+        self._handlers: Mapping[str, Callable[[_Call], Awaitable[Any]]] = {
+            "create": self._create,
+            "start": self._start,
+            "status": self._status,
+            "signal": self._signal,
+            "stop": self._stop,
+            "destroy": self._destroy,
+            "freeze": self._freeze,
+            "exec": self._exec,
+            "logs": self._logs,
+            "stats": self._stats,
+            "open": self._open,
+            "list": self._list,
+            "names": self._names,
+        }
+
+    def serve(self) -> None:
+        """Run until the end, with everything of the run removed."""
+        self._loop.spawn(self._accept())
+        self._loop.spawn(self._watch_owner())
+        self._loop.run()
+        self._run.close()
+        for connection in self._farewells:
+            protocol.send(connection, {"ok": None})
+            connection.close()
+
+    async def _accept(self) -> None:
+        while True:
+            await wait([self._listener.fileno()])
+            connection, _ = self._listener.accept()
+            pid, uid, _ = _CREDENTIALS.unpack(
+                connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+            )
+            # An abstract socket has no permissions of its own: anyone on the host may connect.
+            if uid not in (os.geteuid(), 0) or self._closing:
+                connection.close()
+                continue
+            self._loop.spawn(self._converse(connection, pid))
+            if pid not in self._guarded:
+                self._guarded.add(pid)
+                self._loop.spawn(self._guard(pid))
+
+    async def _watch_owner(self) -> None:
+        await wait([self._owner_pidfd])
+        await self._end()
+
+    async def _end(self) -> None:
+        """Destroy every container and stop once they are gone."""
+        if self._closing:
+            return
+        self._closing = True
+        for name in list(self._run.lives):
+            self._run.destroy(name)
+        deadline = time.monotonic() + 3 * KILL_GRACE
+        while not self._run.empty and time.monotonic() < deadline:
+            await wait([], 0.002)
+        self._loop.stop()
+
+    async def _guard(self, pid: int) -> None:
+        """When a client process has ended, destroy what it left: a crashed worker's containers."""
+        try:
+            pidfd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            pass
+        else:
+            await wait([pidfd])
+            os.close(pidfd)
+        self._guarded.discard(pid)
+        self._run.destroy_of(pid)
+
+    async def _converse(self, connection: socket.socket, pid: int) -> None:
+        try:
+            while True:
+                await wait([connection.fileno()])
+                message, fds = protocol.receive(connection)
+                if message["do"] == "shutdown":
+                    self._farewells.append(connection)
+                    await self._end()
+                    return
+                try:
+                    await self._answer(_Call(connection, pid, message, fds))
+                finally:
+                    for fd in fds:
+                        os.close(fd)
+        except ConnectionError:
+            pass
+        finally:
+            if connection not in self._farewells:
+                connection.close()
+
+    async def _answer(self, call: _Call) -> None:
+        try:
+            handler = self._handlers.get(call.message["do"])
+            if handler is None:
+                raise SupervisorError(f"the supervisor knows no operation {call.message['do']!r}")
+            value = await handler(call)
+        except ConnectionError:
+            raise
+        except Exception as error:
+            if not isinstance(error, LxContainerError):
+                traceback.print_exc()
+            protocol.send(call.connection, {"error": protocol.describe(error)})
+        else:
+            fd = call.reply_fd
+            protocol.send(call.connection, {"ok": value}, [fd] if fd is not None else [])
+            if fd is not None:
+                os.close(fd)
+
+    async def _create(self, call: _Call) -> Any:
+        life = self._run.create(ContainerSpec.from_dict(call.message["spec"]), call.pid)
+        return status_dict(life.status())
+
+    async def _start(self, call: _Call) -> Any:
+        life = self._run.life(call.message["name"])
+        starting = life.start(call.message["timeout"])
+        self._loop.spawn(_pump_when_begun(life))
+        await starting
+        return status_dict(life.status())
+
+    async def _status(self, call: _Call) -> Any:
+        life = self._run.life(call.message["name"])
+        if life.boot is not None and life.boot.ended():
+            life.settle()
+        return status_dict(life.status())
+
+    async def _signal(self, call: _Call) -> Any:
+        self._run.life(call.message["name"]).signal(call.message["signal"])
+
+    async def _stop(self, call: _Call) -> Any:
+        life = self._run.life(call.message["name"])
+        await life.stop(call.message["timeout"])
+        return status_dict(life.status())
+
+    async def _destroy(self, call: _Call) -> Any:
+        self._run.destroy(call.message["name"])
+
+    async def _freeze(self, call: _Call) -> Any:
+        self._run.life(call.message["name"]).freeze(call.message["frozen"])
+
+    async def _exec(self, call: _Call) -> Any:
+        """Start a command, say so, and answer again when it has ended; killed if its client hangs up or asks."""
+        message = call.message
+        spec = ExecSpec(
+            args=tuple(message["args"]),
+            env=tuple((key, value) for key, value in message["env"]),
+            cwd=message["cwd"],
+            uid=message["uid"],
+            gid=message["gid"],
+            groups=tuple(message["groups"]),
+        )
+        pid = self._run.life(message["name"]).exec(spec, call.fds)
+        pidfd = os.pidfd_open(pid)
+        while call.fds:
+            os.close(call.fds.pop())
+        try:
+            protocol.send(call.connection, {"ok": {"pid": pid}})
+            ready = await wait([pidfd, call.connection.fileno()])
+            if pidfd not in ready:
+                kill_tree(pid)
+                await wait([pidfd])
+                protocol.receive(call.connection)  # "kill", or the ConnectionError of who hung up
+        except ConnectionError:
+            kill_tree(pid)
+            await wait([pidfd])
+            raise
+        finally:
+            os.close(pidfd)
+            _, status = os.waitpid(pid, 0)
+        return {"exit_code": os.waitstatus_to_exitcode(status)}
+
+    async def _logs(self, call: _Call) -> Any:
+        life = self._run.life(call.message["name"])
+        if life.boot is not None:
+            life.console.drain(life.boot.output)
+        call.reply_fd = life.console.open()
+        return {"offset": life.console.offset(call.message["since"])}
+
+    async def _stats(self, call: _Call) -> Any:
+        return self._run.life(call.message["name"]).stats()
+
+    async def _open(self, call: _Call) -> Any:
+        message = call.message
+        life = self._run.life(message["name"])
+        try:
+            call.reply_fd = life.open_file(message["path"], message["mode"], message["permissions"])
+        except OSError as error:
+            raise _file_error(life.name, message["path"], error) from None
+
+    async def _list(self, call: _Call) -> Any:
+        life = self._run.life(call.message["name"])
+        try:
+            return life.list_files(call.message["path"])
+        except OSError as error:
+            raise _file_error(life.name, call.message["path"], error) from None
+
+    async def _names(self, call: _Call) -> Any:
+        return self._run.table()
+
+
+class _Call:
+    """One request: who asks what, on which connection; *reply_fd* travels with the answer."""
+
+    __slots__ = ("connection", "fds", "message", "pid", "reply_fd")
+
+    def __init__(self, connection: socket.socket, pid: int, message: Message, fds: list[int]) -> None:
+        self.connection = connection
+        self.pid = pid
+        self.message = message
+        self.fds = fds
+        self.reply_fd: int | None = None
+
+
+async def _pump_when_begun(life: Any) -> None:
+    if life.boot is not None:
+        await life.pump()
+
+
+def _file_error(name: str, path: str, error: OSError) -> ContainerFileError:
+    code = error.errno or 0
+    return ContainerFileError(
+        f"{path} in container {name}: {os.strerror(code)}", path=path, errno=code, container=name
+    )
+
+
+def ignore_terminal_signals() -> None:
+    """Ctrl-C is for pytest; the supervisor ends when pytest does."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

@@ -1,0 +1,98 @@
+"""Removing what dead runs left: the last net under a supervisor that was killed itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ..container.cgroups import processes_below, remove_tree
+from ..network.bridge import delete_link, links_of
+from .owner import Owner
+
+OWNER_FILE = "supervisor"
+"""In a run's directory: the `Owner` text of its supervisor, written before anything else is made."""
+
+_GRACE = 60.0
+"""Seconds a run's directory may be without that file, being made just now."""
+
+
+def sweep(runs_dir: Path, discard: Callable[[Path], None]) -> list[str]:
+    """Remove every dead run below *runs_dir*; returns their ids. *discard* removes a directory tree."""
+    swept = []
+    for directory in sorted(path for path in runs_dir.iterdir() if path.is_dir()):
+        if not _alive(directory):
+            _remove_run(directory, discard)
+            swept.append(directory.name)
+    return swept
+
+
+def _alive(directory: Path) -> bool:
+    try:
+        return Owner.parse((directory / OWNER_FILE).read_text()).alive
+    except (OSError, ValueError):
+        pass
+    try:
+        return time.time() - directory.stat().st_mtime < _GRACE
+    except OSError:
+        return True
+
+
+def _remove_run(directory: Path, discard: Callable[[Path], None]) -> None:
+    for cgroup in _noted(directory / "cgroups"):
+        _clear_cgroup(Path(cgroup))
+    _kill_processes_of(directory)
+    if os.geteuid() == 0:
+        for name in links_of(directory.name):
+            delete_link(name)
+    _unlink_alias(directory)
+    discard(directory)
+
+
+def _noted(path: Path) -> list[str]:
+    try:
+        return [str(entry) for entry in json.loads(path.read_text())]
+    except (OSError, ValueError):
+        return []
+
+
+def _clear_cgroup(cgroup: Path) -> None:
+    """Kill what is in *cgroup* and remove it; the kernel needs a moment between the two."""
+    deadline = time.monotonic() + 2
+    while not remove_tree(cgroup) and time.monotonic() < deadline:
+        for pid in processes_below(cgroup):
+            _kill(pid)
+        time.sleep(0.002)
+
+
+def _kill_processes_of(directory: Path) -> None:
+    """Kill init processes that outlived their monitor where there were no cgroups to find them by.
+
+    Each wrote its pid and start time into its container's directory when it was started.
+    """
+    for path in directory.glob("*/init"):
+        try:
+            owner = Owner.parse(path.read_text())
+        except (OSError, ValueError):
+            continue
+        if owner.alive:
+            _kill(owner.pid)
+
+
+def _unlink_alias(directory: Path) -> None:
+    try:
+        alias = Path((directory / "alias").read_text())
+    except OSError:
+        return
+    if alias.is_symlink() and alias.lstat().st_uid == os.geteuid():
+        alias.unlink()
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass
