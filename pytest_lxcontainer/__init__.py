@@ -42,7 +42,7 @@ _HOMES = {
     "wait": "container.wait",
 }
 
-__all__ = sorted(_HOMES)  # noqa: PLE0605 - one table says what is public and where it lives
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

@@ -191,9 +191,7 @@ class ExecFailedError(ContainerError):
 class ExecTimeoutError(ContainerError):
     """A command outlived its *timeout* (seconds) and was killed; what it had written is kept."""
 
-    def __init__(
-        self, message: str, *, timeout: float = 0, stdout: Any = "", stderr: Any = "", **kwargs: Any
-    ) -> None:
+    def __init__(self, message: str, *, timeout: float = 0, stdout: Any = "", stderr: Any = "", **kwargs: Any) -> None:
         super().__init__(message, **kwargs)
         self.timeout = timeout
         self.stdout = stdout

@@ -14,7 +14,6 @@ import threading
 import uuid
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -75,9 +74,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.pull not in PULL_POLICIES:
-            raise InvalidSettingsError(
-                f"{self.pull!r} is no pull policy", hint=f"one of: {', '.join(PULL_POLICIES)}"
-            )
+            raise InvalidSettingsError(f"{self.pull!r} is no pull policy", hint=f"one of: {', '.join(PULL_POLICIES)}")
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -237,15 +234,16 @@ class Provisioner:
             return None
         variant = self._idmap_for(privileged).variant
         chain = chain_ids(config.diff_ids)
-        found = [self._layers.find(diff_id, chain_id, variant) for diff_id, chain_id in zip(config.diff_ids, chain)]
+        found = [
+            self._layers.find(diff_id, chain_id, variant)
+            for diff_id, chain_id in zip(config.diff_ids, chain, strict=True)
+        ]
         lower_dirs = tuple(path for path in found if path is not None)
         if len(lower_dirs) != len(found):
             return None
         return Image(reference, digest, manifest.config.digest, config, manifest.size, lower_dirs)
 
-    def _fetch(
-        self, client: RegistryClient, reference: Reference, fetched: FetchedManifest, privileged: bool
-    ) -> Image:
+    def _fetch(self, client: RegistryClient, reference: Reference, fetched: FetchedManifest, privileged: bool) -> Image:
         """Fetch and unpack what the store lacks, and record the image once it is whole."""
         manifest = fetched.manifest
         self._blobs.keep(fetched.digest, len(fetched.data), [fetched.data])
@@ -253,9 +251,7 @@ class Provisioner:
         check_platform(config, self.settings.platform)
         check_layers(config, manifest)
         lower_dirs = self._fetch_layers(client, reference, manifest, config, privileged)
-        self._images.record(
-            reference, self.settings.platform, fetched.digest, index_digest=fetched.index_digest
-        )
+        self._images.record(reference, self.settings.platform, fetched.digest, index_digest=fetched.index_digest)
         return Image(reference, fetched.digest, manifest.config.digest, config, manifest.size, lower_dirs)
 
     def _fetch_layers(
@@ -267,17 +263,16 @@ class Provisioner:
         privileged: bool,
     ) -> tuple[Path, ...]:
         """Layers in order, base first, each unpacked while later ones are still being fetched."""
-        variant, lower_dirs = self._idmap_for(privileged).variant, []
+        variant = self._idmap_for(privileged).variant
+        lower_dirs: list[Path] = []
         with ThreadPoolExecutor(DOWNLOADS, "lxcontainer-pull") as threads:
             blobs: list[Future[Path] | None] = []
-            chain = list(zip(config.diff_ids, chain_ids(config.diff_ids), manifest.layers))
+            chain = list(zip(config.diff_ids, chain_ids(config.diff_ids), manifest.layers, strict=True))
             for diff_id, chain_id, descriptor in chain:
                 there = self._layers.find(diff_id, chain_id, variant)
-                blobs.append(
-                    None if there else threads.submit(self._fetch_blob, client, reference, descriptor)
-                )
+                blobs.append(None if there else threads.submit(self._fetch_blob, client, reference, descriptor))
             try:
-                for (diff_id, chain_id, _), blob in zip(chain, blobs):
+                for (diff_id, chain_id, _), blob in zip(chain, blobs, strict=True):
                     fill = partial(self._unpack, blob, diff_id, tuple(lower_dirs), privileged)
                     lower_dirs.append(self._layers.commit(diff_id, chain_id, variant, fill))
             except BaseException:
@@ -301,12 +296,8 @@ class Provisioner:
         target: Path,
     ) -> bool:
         if blob is None:
-            raise StoreError(
-                f"layer {diff_id} was removed while an image was pulled", hint="pull the image again"
-            )
-        unpacked = self._sandbox(privileged).unpack(
-            blob.result(), target, diff_id=diff_id, lower_dirs=lower_dirs
-        )
+            raise StoreError(f"layer {diff_id} was removed while an image was pulled", hint="pull the image again")
+        unpacked = self._sandbox(privileged).unpack(blob.result(), target, diff_id=diff_id, lower_dirs=lower_dirs)
         return unpacked.self_contained
 
     def _idmap_for(self, privileged: bool) -> IdMap:
@@ -463,9 +454,7 @@ def _command_of(image: Image, wanted: ContainerSettings) -> tuple[str, ...]:
     return words
 
 
-def _environment(
-    config: ImageConfig, wanted: ContainerSettings, user: User, hostname: str
-) -> dict[str, str]:
+def _environment(config: ImageConfig, wanted: ContainerSettings, user: User, hostname: str) -> dict[str, str]:
     """The image's variables under those of the settings, over what every process may expect to have."""
     image = dict(entry.split("=", 1) for entry in config.env)
     basics = {"PATH": DEFAULT_PATH, "HOME": user.home, "HOSTNAME": hostname}
@@ -488,12 +477,10 @@ def _hostname(text: str) -> str:
 
 def _signal_number(text: str) -> int:
     """A stop signal as images write it: ``SIGINT``, ``INT`` or ``2``."""
-    if text.isdigit() and int(text) in iter(signal.Signals):
+    if text.isdigit() and int(text) in list(signal.Signals):
         return int(text)
     name = text.upper()
     try:
         return signal.Signals[name if name.startswith("SIG") else f"SIG{name}"].value
     except KeyError:
         raise InvalidSettingsError(f"the image's stop signal {text!r} is unknown") from None
-
-

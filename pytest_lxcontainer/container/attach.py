@@ -94,7 +94,7 @@ def _in_helper(work: Callable[[], None], report: int) -> NoReturn:
         work()
     except OSError as error:
         os.write(report, b"errno %d" % (error.errno or errno.EIO))
-    except BaseException:  # noqa: BLE001 - nothing may unwind into the copy of the caller's stack
+    except BaseException:  # nothing may unwind into the copy of the caller's stack
         os.write(report, b"errno %d" % errno.EIO)
     os._exit(0)
 

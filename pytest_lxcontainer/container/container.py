@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import shlex
 import signal as signals
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar, overload
 
-from ..errors import ContainerError, InvalidSettingsError, StartFailedError
+from ..errors import ContainerError, ExecTimeoutError, InvalidSettingsError, StartFailedError
 from ..image.config import Healthcheck
 from ..image.image import Image
 from ..rootfs.users import User, resolve_user
 from . import wait
 from .backend import Backend, ExecSpec, Status
 from .exec import Command, ExecResult, Pipes, Process, argv, run
+from .executable import problem
 from .spec import ContainerSpec
 from .stats import Stats
+from .wait import Condition
 
 Observer = Callable[["Container", str, float], None]
 T = TypeVar("T")
+
+CANNOT_EXECUTE = 255
+"""What LXC's init ends with when it could not execute its command."""
 
 DEFAULT_TIMEOUT = 60.0
 STOP_TIMEOUT = 10.0
@@ -29,7 +35,7 @@ STOP_TIMEOUT = 10.0
 class Readiness:
     """What to wait for after a start: *conditions* in order, all within *timeout* seconds."""
 
-    conditions: tuple[wait.Condition, ...] = ()
+    conditions: tuple[Condition, ...] = ()
     timeout: float = DEFAULT_TIMEOUT
 
 
@@ -207,15 +213,20 @@ class Container:
     ) -> ExecResult[str] | ExecResult[bytes]:
         """Run *command* to its end: a list is argv, a string goes through ``/bin/sh -c``.
 
-        It runs as *user* (default: the image's), in *cwd* (default: the image's), with the container's environment and
-        *env* on top, and *input* on stdin. After *timeout* seconds it and its children are killed and
-        `ExecTimeoutError` is raised. With *check*, an exit code other than 0 raises `ExecFailedError`. A command that is
-        not found ends with 127, one that cannot be executed with 126; a negative code is the signal that killed
-        it. Output is text (UTF-8, what is not shown as U+FFFD), or bytes with ``text=False``.
+        It runs as *user* and in *cwd* (defaults: the image's), with the container's environment and *env* on top,
+        and *input* on stdin. After *timeout* seconds it and its children are killed and `ExecTimeoutError` is
+        raised. With *check*, an exit code other than 0 raises `ExecFailedError`. A command that is not found ends
+        with 127, one that cannot be executed with 126; a negative code is the signal that killed it. Output is
+        text (UTF-8, with U+FFFD for what is not), or bytes with ``text=False``.
         """
         spec = self._exec_spec(command, user, cwd, env)
         data = input.encode() if isinstance(input, str) else input
-        raw = self._timed("exec", lambda: run(self._backend, self.id, spec, data=data, timeout=timeout))
+        try:
+            raw = self._timed("exec", lambda: run(self._backend, self.id, spec, data=data, timeout=timeout))
+        except ExecTimeoutError as error:
+            if text:
+                error.stdout, error.stderr = _decoded(error.stdout), _decoded(error.stderr)
+            raise
         result: ExecResult[str] | ExecResult[bytes] = _as_text(raw) if text else raw
         if check:
             result.check()
@@ -234,7 +245,7 @@ class Container:
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
     ) -> Process:
-        """Start *command* and go on; the `Process` has live binary streams, and ends at the latest with the container."""
+        """Start *command* and go on; the `Process` has live binary streams, and ends with the container."""
         spec = self._exec_spec(command, user, cwd, env)
         with Pipes(stdin=True) as pipes:
             handle = self._backend.exec(self.id, spec, pipes.theirs)
@@ -315,26 +326,31 @@ class Container:
         self._last = self._timed("start", lambda: self._backend.start(self.id, readiness.timeout))
         if self._last.state == "STOPPED" and not any(map(wait.expects_exit, readiness.conditions)):
             raise self._ended_at_once(self._last)
-        for condition in readiness.conditions:
-            self._timed("ready", lambda each=condition: wait.until(self, each, deadline - time.monotonic()))
+        self._timed("ready", lambda: wait.until_all(self, readiness.conditions, deadline))
         return self
 
     def _ended_at_once(self, status: Status) -> StartFailedError:
         logs = self.logs()[-4000:]
-        shown = " ".join(self._spec.command)
         reason = f" ({status.reason})" if status.reason else ""
+        message = f"container {self.name} ended as soon as it was started, with exit code {status.exit_code}{reason}"
+        hint = "if it is meant to end, wait for that with ready=wait.exit()"
+        if status.exit_code == CANNOT_EXECUTE and not logs:
+            wrong = problem(self.image.lower_dirs, self.command[0], self.env.get("PATH", ""), self._spec.cwd)
+            if wrong:
+                message = f"container {self.name} could not execute its command: {wrong}"
+                hint = "pass another with command=… or entrypoint=…"
         return StartFailedError(
-            f"container {self.name} ended as soon as it was started, with exit code {status.exit_code}{reason}: {shown}",
+            message,
             exit_code=status.exit_code,
             log=logs,
             container=self.name,
-            details=f"its last log lines:\n{logs}" if logs else "it wrote nothing",
-            hint="if it is meant to end, wait for that with ready=wait.exit(); if its command is missing from the image, "
-            "pass another with command=… or entrypoint=…",
+            details=f"command: {shlex.join(self.command)}\n"
+            + (f"its last log lines:\n{logs}" if logs else "it wrote nothing"),
+            hint=hint,
         )
 
     def stop(self, timeout: float = STOP_TIMEOUT) -> None:
-        """Send the image's stop signal and wait for the end; SIGKILL after *timeout* seconds. Files and address stay."""
+        """Send the image's stop signal; SIGKILL after *timeout* seconds. Returns once it has ended; its files stay."""
         self._last = self._timed("stop", lambda: self._backend.stop(self.id, timeout))
 
     def restart(self, timeout: float = STOP_TIMEOUT) -> Container:
@@ -365,11 +381,10 @@ class Container:
         condition = wait.any_of(reached, wait.exit(None)) if state == "STOPPED" else reached
         wait.until(self, condition, timeout)
 
-    def wait_for(self, *conditions: wait.Condition, timeout: float | None = None) -> None:
+    def wait_for(self, *conditions: Condition, timeout: float | None = None) -> None:
         """Wait until all *conditions* hold, at most *timeout* seconds together; see `pytest_lxcontainer.wait`."""
         deadline = time.monotonic() + (self._traits.readiness.timeout if timeout is None else timeout)
-        for condition in conditions:
-            wait.until(self, condition, deadline - time.monotonic())
+        wait.until_all(self, conditions, deadline)
 
     def destroy(self) -> None:
         """Kill it and remove everything of it; destroyed already is fine."""
@@ -395,7 +410,8 @@ class Container:
 
 
 def _as_text(raw: ExecResult[bytes]) -> ExecResult[str]:
-    out, err = raw.stdout.decode("utf-8", "replace"), raw.stderr.decode("utf-8", "replace")
-    return ExecResult(raw.args, raw.exit_code, out, err, raw.duration)
+    return ExecResult(raw.args, raw.exit_code, _decoded(raw.stdout), _decoded(raw.stderr), raw.duration)
 
 
+def _decoded(output: bytes) -> str:
+    return output.decode("utf-8", "replace")

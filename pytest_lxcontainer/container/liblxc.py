@@ -17,6 +17,8 @@ from typing import NoReturn
 
 import lxc
 
+from .lxc_config import WRITTEN_OUT
+
 PR_SET_PDEATHSIG = 1
 
 STARTED, REFUSED = 0, 1
@@ -54,9 +56,10 @@ def _monitor(
             for number, fd in enumerate(stdio):
                 os.dup2(fd, number)
             _default_signals()
-            # LXC takes the values of lxc.environment items without one from here, and looks for its own helper
-            # programs in PATH, which therefore stays the supervisor's.
-            os.environ.update({key: value for key, value in env.items() if key != "PATH"})
+            # LXC takes the values of lxc.environment items without one from here; WRITTEN_OUT keeps its own.
+            os.environ.update({key: value for key, value in env.items() if key not in WRITTEN_OUT})
+            # Where an ordinary user's lock files go: to be removed with the run.
+            os.environ["XDG_RUNTIME_DIR"] = str(lxcpath)
             container = lxc.Container(name, str(lxcpath))
             started = container.start(useinit=True, daemonize=False, close_fds=True, cmd=tuple(command))
             code = STARTED if started else REFUSED

@@ -17,8 +17,19 @@ from .spec import ContainerSpec
 
 Item = tuple[str, str]
 
-DROPPED_CAPABILITIES = ("mac_admin", "mac_override", "sys_module", "sys_rawio", "sys_time", "syslog", "wake_alarm")
+DROPPED_CAPABILITIES = (
+    "mac_admin",
+    "mac_override",
+    "sys_module",
+    "sys_rawio",
+    "sys_time",
+    "syslog",
+    "wake_alarm",
+)
 """Never needed by a service under test, and harmful without a user namespace around them."""
+
+WRITTEN_OUT = ("PATH", "XDG_RUNTIME_DIR")
+"""Variables that LXC itself goes by, to find its helper programs and lock files: it must not see an image's."""
 
 PRIVILEGED_DEVICES = (
     "c *:* m", "b *:* m", "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm", "c 5:0 rwm", "c 5:1 rwm",
@@ -104,7 +115,10 @@ def _device_items(spec: ContainerSpec, place: Place) -> Iterator[Item]:
     yield "lxc.mount.entry", "tmpfs dev/shm tmpfs rw,nosuid,nodev,mode=1777,size=64m,create=dir 0 0"
     yield "lxc.mount.entry", "mqueue dev/mqueue mqueue rw,nosuid,nodev,noexec,optional,create=dir 0 0"
     for name in ("hosts", "hostname", "resolv.conf"):
-        yield "lxc.mount.entry", f"{_escape(str(place.directory / name))} etc/{name} none bind,create=file 0 0"
+        yield (
+            "lxc.mount.entry",
+            f"{_escape(str(place.directory / name))} etc/{name} none bind,create=file 0 0",
+        )
     for source, target, read_only in spec.mounts:
         kind = "dir" if Path(source).is_dir() else "file"
         options = f"rbind,create={kind}" + (",ro" if read_only else "")
@@ -126,9 +140,8 @@ def _process_items(spec: ContainerSpec) -> Iterator[Item]:
     if spec.groups:
         yield "lxc.init.groups", ",".join(str(group) for group in spec.groups)
     for name, value in spec.env:
-        # Without a value LXC takes it from its own environment, where it may hold any character; but LXC
-        # also looks for its helper programs in PATH, and must not find an image's.
-        yield "lxc.environment", f"PATH={value}" if name == "PATH" else name
+        # Without a value LXC takes it from its own environment, where it may hold any character.
+        yield "lxc.environment", f"{name}={value}" if name in WRITTEN_OUT else name
 
 
 def _confinement_items(spec: ContainerSpec, place: Place) -> Iterator[Item]:

@@ -13,10 +13,10 @@ from .limits import Limits
 class ContainerSpec:
     """What to run and around what; plain values only, so that it can travel to another process.
 
-    *lower_dirs* are base first. *env* is complete and *command* is argv. *cap_keep* is ``None`` for LXC's default set.
-    *uid*, *gid* and *groups* are ids inside the container. *mounts* are (source, target, read_only); *tmpfs* are (target,
-    options). *network* is ``"default"`` or ``"none"``. Containers with the same *group* resolve one another by
-    *hostname* and *aliases*. *stop_signal* is a number.
+    *lower_dirs* are base first. *env* is complete and *command* is argv. *uid*, *gid* and *groups* are ids inside
+    the container. *mounts* are (source, target, read_only); *tmpfs* are (target, options). *network* is
+    ``"default"`` or ``"none"``. Containers with the same *group* resolve one another by *hostname* and *aliases*.
+    *stop_signal* is a number.
     """
 
     hostname: str

@@ -52,7 +52,14 @@ class Stats:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Stats:
         """Rebuild from what `to_dict` gave."""
-        sizes = {"memory_usage", "memory_peak", "memory_limit", "swap_usage", "swap_limit", "kernel_memory_usage"}
+        sizes = {
+            "memory_usage",
+            "memory_peak",
+            "memory_limit",
+            "swap_usage",
+            "swap_limit",
+            "kernel_memory_usage",
+        }
         sizes |= {"io_read", "io_write"}
         values: dict[str, Any] = {
             key: ByteSize(value) if key in sizes and value is not None else value for key, value in data.items()

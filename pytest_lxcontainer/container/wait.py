@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +89,8 @@ class _Exec:
 
 @dataclass(frozen=True, slots=True)
 class _Healthy:
+    """See `healthy`."""
+
     def __call__(self, container: Container) -> bool:
         check = container.healthcheck
         if check is None:
@@ -125,6 +127,7 @@ class Exit:
     code: int | None
 
     def __call__(self, container: Container) -> bool:
+        """Whether it has ended; `ContainerDiedError` for an end with another code."""
         status = container.status()
         if status.state != "STOPPED":
             return False
@@ -226,6 +229,12 @@ def describe(condition: Condition) -> str:
     if isinstance(condition, (_Port, _Log, _Http, _Exec, _Healthy, _File, Exit, _AllOf, _AnyOf)):
         return str(condition)
     return getattr(condition, "__qualname__", repr(condition))
+
+
+def until_all(container: Container, conditions: Iterable[Condition], deadline: float) -> None:
+    """Wait for *conditions* in order, all by *deadline* (monotonic seconds); raises as `until`."""
+    for condition in conditions:
+        until(container, condition, deadline - time.monotonic())
 
 
 def until(container: Container, condition: Condition, timeout: float) -> None:

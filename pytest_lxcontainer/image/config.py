@@ -144,9 +144,7 @@ class _Object:
 
 def _document(data: bytes) -> dict[str, Any]:
     if len(data) > MAX_CONFIG_SIZE:
-        raise CorruptImageError(
-            f"the image config has {len(data)} bytes, more than the {MAX_CONFIG_SIZE} allowed"
-        )
+        raise CorruptImageError(f"the image config has {len(data)} bytes, more than the {MAX_CONFIG_SIZE} allowed")
     try:
         document = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -183,9 +181,7 @@ def _healthcheck(value: dict[str, Any]) -> Healthcheck:
 
 
 def _diff_ids(document: dict[str, Any]) -> tuple[Digest, ...]:
-    return tuple(
-        Digest.parse(text) for text in _Object(_Object(document).child("rootfs")).strings("diff_ids")
-    )
+    return tuple(Digest.parse(text) for text in _Object(_Object(document).child("rootfs")).strings("diff_ids"))
 
 
 def _platform(document: dict[str, Any]) -> Platform:

@@ -127,9 +127,7 @@ def select(index: Index, platform: Platform) -> Descriptor:
 
 def _document(data: bytes) -> dict[str, Any]:
     if len(data) > MAX_MANIFEST_SIZE:
-        raise CorruptImageError(
-            f"the manifest has {len(data)} bytes, more than the {MAX_MANIFEST_SIZE} allowed"
-        )
+        raise CorruptImageError(f"the manifest has {len(data)} bytes, more than the {MAX_MANIFEST_SIZE} allowed")
     try:
         document = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -170,9 +168,7 @@ def _manifest(document: dict[str, Any]) -> Manifest:
     config = _descriptor(document.get("config"))
     if config.media_type not in CONFIG_TYPES:
         kind = document.get("artifactType") or config.media_type
-        raise UnsupportedImageError(
-            f"the reference names no container image but an artifact of type {kind!r}"
-        )
+        raise UnsupportedImageError(f"the reference names no container image but an artifact of type {kind!r}")
     layers = tuple(_descriptor(entry) for entry in _list(document, "layers"))
     for layer in layers:
         if layer.media_type not in LAYER_TYPES:

@@ -58,5 +58,3 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     client = SupervisorClient(run.run_id, runs_dir, run.identity().owner)
     client.shutdown()
     client.close()
-
-

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -45,7 +46,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             metavar=_METAVARS[name],
             help=text,
         )
-        parser.addini(f"lxc_{name}", text, type="linelist" if repeatable else "string", default=None)
+        kind: Literal["linelist", "string"] = "linelist" if repeatable else "string"
+        parser.addini(f"lxc_{name}", text, type=kind, default=None)
 
 
 def chosen_images(config: pytest.Config) -> list[str]:
@@ -59,7 +61,7 @@ def settings_of(config: pytest.Config) -> Settings:
     from ..image.platform import Platform
     from ..provision import Settings, parse_mirrors, parse_timeout
 
-    readers: dict[str, Any] = {
+    readers: dict[str, Callable[[list[str]], Any]] = {
         "store": lambda values: Path(config.invocation_params.dir, Path(values[-1]).expanduser()),
         "mirror": lambda values: parse_mirrors(" ".join(values)),
         "pull": lambda values: values[-1],

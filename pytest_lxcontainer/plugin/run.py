@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from ..provision import RunIdentity
 
 
-
-
 @dataclass(frozen=True, slots=True)
 class SharedRun:
     """A run's name, and its owner as text; empty for this process, which is looked at when it is needed."""

@@ -134,9 +134,7 @@ class RegistryClient:
         finally:
             download.close()
 
-    def _document(
-        self, place: Endpoint, reference: Reference, target: str
-    ) -> tuple[Digest, bytes, Manifest | Index]:
+    def _document(self, place: Endpoint, reference: Reference, target: str) -> tuple[Digest, bytes, Manifest | Index]:
         """Return a manifest or index with its digest and bytes, verified."""
         with self._request("GET", place, reference, f"manifests/{target}", _ACCEPT) as response:
             if response.status_code != 200:
@@ -146,17 +144,13 @@ class RegistryClient:
             digest = _verified(data, expected)
             return digest, data, parse_manifest(data, response.headers.get("Content-Type"))
 
-    def _manifest_refusal(
-        self, response: requests.Response, place: Endpoint, reference: Reference
-    ) -> Exception:
+    def _manifest_refusal(self, response: requests.Response, place: Endpoint, reference: Reference) -> Exception:
         if response.status_code in (401, 403):
             return no_access(response, reference, place)
         if response.status_code == 404:
             unknown = "NAME_UNKNOWN" in codes(response)
             return not_found(response, reference, place, None if unknown else self._tags(place, reference))
-        return refusal(
-            response, f"{place.registry} does not give the manifest of {reference.familiar}", place
-        )
+        return refusal(response, f"{place.registry} does not give the manifest of {reference.familiar}", place)
 
     def _tags(self, place: Endpoint, reference: Reference) -> list[str] | None:
         """Return a few tags of the repository, ``None`` if there is no such repository."""

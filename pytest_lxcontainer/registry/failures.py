@@ -70,9 +70,7 @@ def _causes(error: BaseException) -> str:
         names.append(type(current).__name__)
         inner = next((arg for arg in current.args if isinstance(arg, BaseException)), None)
         reason = getattr(current, "reason", None)
-        current = (
-            reason if isinstance(reason, BaseException) else inner or current.__cause__ or current.__context__
-        )
+        current = reason if isinstance(reason, BaseException) else inner or current.__cause__ or current.__context__
     return " ".join(names)
 
 

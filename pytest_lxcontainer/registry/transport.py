@@ -101,9 +101,7 @@ class Transport:
         response.close()
         return self._send(method, url, headers, header)
 
-    def _send(
-        self, method: str, url: str, headers: dict[str, str], authorization: str | None
-    ) -> requests.Response:
+    def _send(self, method: str, url: str, headers: dict[str, str], authorization: str | None) -> requests.Response:
         if authorization:
             headers = {**headers, "Authorization": authorization}
         return self._send_once(method, url, headers=headers, allow_redirects=True)

@@ -61,9 +61,7 @@ class AttributeWriter:
         """Set *xattrs* on an open file or the path of a link, leaving out what only a host may set."""
         for name, value in xattrs:
             if is_overlay_xattr(name):
-                raise UnsafeLayerError(
-                    f"{entry!r} carries {name}, which overlayfs keeps for itself", entry=entry
-                )
+                raise UnsafeLayerError(f"{entry!r} carries {name}, which overlayfs keeps for itself", entry=entry)
             if name not in _HOST_XATTRS:
                 self._set_xattr(target, name, value, entry)
 

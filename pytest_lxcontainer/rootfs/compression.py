@@ -117,9 +117,7 @@ def _plain(fd: int, data: bytes) -> Iterator[bytes]:
         data = os.read(fd, CHUNK_SIZE)
 
 
-def _members(
-    fd: int, data: bytes, make: Callable[[], Decompressor], error: type[Exception]
-) -> Iterator[bytes]:
+def _members(fd: int, data: bytes, make: Callable[[], Decompressor], error: type[Exception]) -> Iterator[bytes]:
     """Yield what the members of a stream hold, one after another, up to zero padding or the end."""
     while data:
         member = make()
@@ -158,7 +156,5 @@ def _bounded(chunks: Iterator[bytes], compressed: int, limits: Limits) -> Iterat
     for chunk in chunks:
         total += len(chunk)
         if total > most:
-            raise UnsafeLayerError(
-                f"a layer of {compressed} bytes grows beyond {most} bytes when it is decompressed"
-            )
+            raise UnsafeLayerError(f"a layer of {compressed} bytes grows beyond {most} bytes when it is decompressed")
         yield chunk

@@ -64,9 +64,7 @@ class IdMap:
         return cls((IdRange(0, uids[0], ID_COUNT),), (IdRange(0, gids[0], ID_COUNT),))
 
     @classmethod
-    def for_user(
-        cls, uid: int, gid: int, name: str, *, subuid: Path = SUBUID, subgid: Path = SUBGID
-    ) -> IdMap:
+    def for_user(cls, uid: int, gid: int, name: str, *, subuid: Path = SUBUID, subgid: Path = SUBGID) -> IdMap:
         """Return the map of an ordinary user: root inside is the user, all others subordinate ids.
 
         Raises `HostNotReadyError` where the user has fewer than 65535 of them.

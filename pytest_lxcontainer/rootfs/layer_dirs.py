@@ -172,9 +172,7 @@ class LayerDirs:
             path = join(path, name)
         return path
 
-    def _pass_through(
-        self, path: str, name: str, here: Found | None, found: Found | None, create: bool
-    ) -> bool:
+    def _pass_through(self, path: str, name: str, here: Found | None, found: Found | None, create: bool) -> bool:
         """Whether there is a directory *name* to go into, now that it was created if asked for."""
         gone = here is not None and is_overlay_whiteout(here.status)
         exists = found is not None and not gone

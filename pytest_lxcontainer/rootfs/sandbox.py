@@ -217,9 +217,7 @@ class _Helper:
         return StoreError(
             f"the process that works on container files was ended {how}",
             details=os.pread(self._stderr, 1 << 16, 0).decode("utf-8", "replace")[-2000:],
-            hint="after signal 9, look into the kernel's log for the out-of-memory killer"
-            if code == -9
-            else "",
+            hint="after signal 9, look into the kernel's log for the out-of-memory killer" if code == -9 else "",
         )
 
     def _exit_code(self) -> int:

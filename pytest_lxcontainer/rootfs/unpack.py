@@ -172,9 +172,7 @@ class Unpacker:
 
     def _set_root(self, entry: Entry) -> None:
         if entry.kind is not Kind.DIRECTORY:
-            raise UnsafeLayerError(
-                f"{entry.name!r} would replace the root of the container", entry=entry.name
-            )
+            raise UnsafeLayerError(f"{entry.name!r} would replace the root of the container", entry=entry.name)
         self._attributes.apply(self._target_fd, entry)
         self._dirs.mtimes[""] = entry.mtime
 
@@ -261,9 +259,7 @@ class Unpacker:
     def _make_device(self, entry: Entry, directory: str, name: str) -> None:
         device = os.makedev(*entry.device)
         if entry.kind is Kind.CHARACTER_DEVICE and device == 0:
-            raise UnsafeLayerError(
-                f"{entry.name!r} is a device overlayfs takes for a whiteout", entry=entry.name
-            )
+            raise UnsafeLayerError(f"{entry.name!r} is a device overlayfs takes for a whiteout", entry=entry.name)
         mode = 0o600 | (stat.S_IFCHR if entry.kind is Kind.CHARACTER_DEVICE else stat.S_IFBLK)
         try:
             self._place(directory, name, lambda fd: os.mknod(name, mode, device, dir_fd=fd))
@@ -293,9 +289,7 @@ class Unpacker:
         if found is None and parent is not None:
             found = self._copy_up(raw_parent, self._dirs.find_lower(parent, source_name), source_name, entry)
         if found is None or parent is None:
-            raise CorruptImageError(
-                f"{entry.name!r} in a layer is a hard link to {entry.link!r}, which is absent"
-            )
+            raise CorruptImageError(f"{entry.name!r} in a layer is a hard link to {entry.link!r}, which is absent")
         if stat.S_ISDIR(found.status.st_mode):
             raise UnsafeLayerError(f"{entry.name!r} is a hard link to a directory", entry=entry.name)
         if (parent, source_name) != (directory, name):

@@ -101,9 +101,7 @@ def _write(temporary: Path, digest: Digest, size: int, chunks: Iterable[bytes]) 
 def _verify(digest: Digest, size: int, written: int, actual: Digest) -> None:
     if written != size:
         amount = "more" if written > size else f"{written}"
-        raise CorruptImageError(
-            f"a blob should have {size} bytes, and has {amount}", details=f"digest: {digest}"
-        )
+        raise CorruptImageError(f"a blob should have {size} bytes, and has {amount}", details=f"digest: {digest}")
     if actual != digest:
         raise DigestMismatchError(
             "a blob's bytes are not what its digest says", expected=str(digest), actual=str(actual)

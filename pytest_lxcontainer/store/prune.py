@@ -60,9 +60,7 @@ def unreferenced(layout: Layout, *, min_age: float = 600.0) -> Unused:
     """
     blobs, identities = _referenced(layout)
     before = time.time() - min_age
-    unused_blobs = {
-        path: size for path, size in _old_files(layout.blobs_dir.glob("*/*"), before) if path not in blobs
-    }
+    unused_blobs = {path: size for path, size in _old_files(layout.blobs_dir.glob("*/*"), before) if path not in blobs}
     used_keys = _claimed(layout)
     return Unused(
         blobs=tuple(Digest(path.parent.name, path.name) for path in unused_blobs),

@@ -34,9 +34,7 @@ class Boot:
         self._stdin = stdin
 
     @classmethod
-    def begin(
-        cls, name: str, lxcpath: Path, command: Sequence[str], env: dict[str, str], console: Console
-    ) -> Boot:
+    def begin(cls, name: str, lxcpath: Path, command: Sequence[str], env: dict[str, str], console: Console) -> Boot:
         """Fork the monitor."""
         output, output_theirs = os.pipe()
         stdin_theirs, stdin = os.pipe()
@@ -44,9 +42,7 @@ class Boot:
             # An image may open /dev/stdout as another user than the one these pipes are made by.
             os.fchmod(output_theirs, 0o622)
             os.fchmod(stdin_theirs, 0o644)
-            monitor = liblxc.start_monitor(
-                name, lxcpath, command, env, (stdin_theirs, output_theirs, output_theirs)
-            )
+            monitor = liblxc.start_monitor(name, lxcpath, command, env, (stdin_theirs, output_theirs, output_theirs))
         finally:
             os.close(output_theirs)
             os.close(stdin_theirs)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
@@ -125,10 +125,10 @@ class SupervisorClient:
 
     def logs(self, name: str, since: float = 0.0) -> bytes:
         """See `Backend`."""
-        with self._request({"do": "logs", "name": name, "since": since}) as (value, fds):
-            with os.fdopen(fds[0], "rb") as file:
-                file.seek(value["offset"])
-                return file.read()
+        message = {"do": "logs", "name": name, "since": since}
+        with self._request(message) as (value, fds), os.fdopen(fds[0], "rb") as file:
+            file.seek(value["offset"])
+            return file.read()
 
     def stats(self, name: str) -> Stats:
         """See `Backend`."""
@@ -239,9 +239,7 @@ class SupervisorClient:
                 f"the Python binding of LXC is not installed for {sys.executable}",
                 hint="apt-get install lxc lxc-dev gcc pkg-config python3-dev && pip install lxc",
             )
-        return SupervisorError(
-            "the supervisor could not be started", details=words, hint="see: lxcontainer doctor"
-        )
+        return SupervisorError("the supervisor could not be started", details=words, hint="see: lxcontainer doctor")
 
     def _last_words(self) -> str:
         try:
@@ -279,10 +277,8 @@ class ExecConnection:
         """See `ExecHandle`."""
         if self._connection is not None:
             self._connection.settimeout(None)
-            try:
+            with suppress(ConnectionError):
                 protocol.send(self._connection, {"do": "kill"})
-            except ConnectionError:
-                pass
             connection = self._connection
             self.wait()
             # It may have ended by itself just before: then the request is still unread at the other side.
@@ -300,9 +296,7 @@ class ExecConnection:
             self._connection = None
 
 
-def _exchange(
-    connection: socket.socket, message: protocol.Message, fds: Sequence[int] = ()
-) -> tuple[Any, list[int]]:
+def _exchange(connection: socket.socket, message: protocol.Message, fds: Sequence[int] = ()) -> tuple[Any, list[int]]:
     try:
         protocol.send(connection, message, fds)
         answer, received = protocol.receive(connection)
@@ -332,4 +326,4 @@ def _environment() -> dict[str, str]:
     /etc/subuid; an ordinary user's needs the program.
     """
     path = "/nonexistent" if os.geteuid() == 0 else os.defpath + ":/usr/sbin:/sbin"
-    return {"PATH": path, "LC_ALL": "C.UTF-8", "HOME": os.path.expanduser("~")}
+    return {"PATH": path, "LC_ALL": "C.UTF-8", "HOME": str(Path.home())}

@@ -11,7 +11,10 @@ from pathlib import Path
 from ..container.cgroups import Hierarchies, cgroups_of, host_hierarchies
 from ..rootfs.idmap import IdMap
 
-SECCOMP_PROFILES = (Path("/usr/share/lxc/config/common.seccomp"), Path("/usr/local/share/lxc/config/common.seccomp"))
+SECCOMP_PROFILES = (
+    Path("/usr/share/lxc/config/common.seccomp"),
+    Path("/usr/local/share/lxc/config/common.seccomp"),
+)
 
 
 @dataclass(frozen=True, slots=True)

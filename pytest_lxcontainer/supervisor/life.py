@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,37 +32,39 @@ KILL_GRACE = 5.0
 """Seconds a monitor has to clean up after its container's death before it is killed too."""
 
 
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """What is a container's own on the host before it runs.
+
+    *cgroup* is its directory below the base of every hierarchy, *pair* its veth's name on the host (``None``: LXC
+    chooses), *creator* the process that asked for it.
+    """
+
+    directory: Path
+    idmap: IdMap
+    overlay: Overlay
+    address: HeldAddress | None
+    pair: str | None
+    cgroup: str
+    creator: int
+
+
 class Life:
     """A container's state and everything on the host that is its own."""
 
-    def __init__(
-        self,
-        *,
-        name: str,
-        spec: ContainerSpec,
-        host: Host,
-        directory: Path,
-        idmap: IdMap,
-        overlay: Overlay,
-        address: HeldAddress | None,
-        pair: str | None,
-        cgroup: str,
-        creator: int,
-    ) -> None:
+    def __init__(self, name: str, spec: ContainerSpec, host: Host, reserved: Reserved) -> None:
         self.name = name
         self.spec = spec
         self.host = host
-        self.directory = directory
-        self.idmap = idmap
-        self.overlay = overlay
-        self.address = address
-        self.pair = pair
-        self.cgroup = cgroup
-        self.creator = creator
+        self.directory = reserved.directory
+        self.idmap = reserved.idmap
+        self.address = reserved.address
+        self.creator = reserved.creator
+        self._reserved = reserved
         self.state = "STOPPED"
         self.exit_code: int | None = None
         self.reason = ""
-        self.console = Console(directory / "console.log")
+        self.console = Console(self.directory / "console.log")
         self.boot: Boot | None = None
         self._log_start = 0
 
@@ -85,9 +88,9 @@ class Life:
             name=self.name,
             directory=self.directory,
             idmap=self.idmap,
-            overlay=self.overlay,
+            overlay=self._reserved.overlay,
             interface=self._interface(),
-            cgroup=self.cgroup if self.host.cgroup_base else None,
+            cgroup=self._reserved.cgroup if self.host.cgroup_base else None,
             cgroups_on_v1=self.host.hierarchies.limits_on_v1,
             limits_apply=self.host.limits_apply,
             seccomp_profile=self.host.seccomp_profile,
@@ -99,7 +102,7 @@ class Life:
         if self.address is None:
             return None
         held = self.address
-        return Interface(held.bridge.name, self.pair, held.with_prefix, str(held.bridge.gateway), held.mac)
+        return Interface(held.bridge.name, self._reserved.pair, held.with_prefix, str(held.bridge.gateway), held.mac)
 
     async def start(self, timeout: float) -> None:
         """Start it; returns once its command runs, or has run and ended.
@@ -175,7 +178,7 @@ class Life:
         self.exit_code = exit_code_in(self._log())
         if boot.monitor_code is not None and boot.monitor_code < 0:
             self.exit_code, self.reason = 128 + signal.SIGKILL, "its LXC monitor was killed"
-        elif self.exit_code > 128:
+        elif 128 < self.exit_code <= 128 + signal.SIGRTMAX:
             self.reason = f"killed by {_signal_name(self.exit_code - 128)}"
         boot.close()
         self.remove_cgroups()
@@ -259,7 +262,10 @@ class Life:
         boot = self.running()
         if self.state == "FROZEN":
             raise NotRunningError(
-                f"container {self.name} is frozen", state=self.state, container=self.name, hint="unfreeze() it first"
+                f"container {self.name} is frozen",
+                state=self.state,
+                container=self.name,
+                hint="unfreeze() it first",
             )
         kept = {name.lower().removeprefix("cap_") for name in self.spec.cap_add}
         dropped = () if "all" in kept else tuple(name for name in DROPPED_CAPABILITIES if name not in kept)
@@ -293,7 +299,7 @@ class Life:
     def remove_cgroups(self) -> None:
         """Remove what LXC leaves: on cgroup v1 it cannot remove the directory its monitor is in."""
         for base in set(self.host.cgroup_base.values()):
-            directory = base / self.cgroup
+            directory = base / self._reserved.cgroup
             if not remove_tree(directory):
                 for pid in processes_below(directory):
                     os.kill(pid, signal.SIGKILL)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import socket
 import struct
+from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ MAX_FDS = 4
 _HEADER = struct.Struct("!I")
 _MAX_MESSAGE = 64 * 1024 * 1024
 _READ = 1 << 16
+_ANCILLARY = socket.CMSG_SPACE(MAX_FDS * struct.calcsize("i"))
 
 Message = dict[str, Any]
 
@@ -39,22 +41,30 @@ def send(sock: socket.socket, message: Mapping[str, Any], fds: Sequence[int] = (
 
 
 def receive(sock: socket.socket) -> tuple[Message, list[int]]:
-    """Receive one message and its file descriptors; `ConnectionError` when the other side is gone."""
-    data, fds, _, _ = socket.recv_fds(sock, _READ, MAX_FDS)
-    while len(data) < _HEADER.size or len(data) < _HEADER.size + _length(data):
-        more = sock.recv(_READ) if data else b""
-        if not more:
-            raise ConnectionResetError("the other side closed the connection")
-        data += more
-    message: Message = json.loads(data[_HEADER.size :])
+    """Receive one message, and not a byte of the next, with its file descriptors.
+
+    Raises `ConnectionError` when the other side is gone.
+    """
+    header, fds, _, _ = socket.recv_fds(sock, _HEADER.size, MAX_FDS)
+    if len(header) < _HEADER.size:
+        header += _exactly(sock, _HEADER.size - len(header), bool(header))
+    length: int = _HEADER.unpack(header)[0]
+    if length > _MAX_MESSAGE:
+        raise ConnectionAbortedError(f"a message of {length} bytes")
+    message: Message = json.loads(_exactly(sock, length))
     return message, fds
 
 
-def _length(data: bytes) -> int:
-    length: int = _HEADER.unpack_from(data)[0]
-    if length > _MAX_MESSAGE:
-        raise ConnectionAbortedError(f"a message of {length} bytes")
-    return length
+def _exactly(sock: socket.socket, count: int, begun: bool = True) -> bytes:
+    """Read *count* bytes of a message that has *begun*."""
+    parts = []
+    while count:
+        part = sock.recv(min(count, _READ)) if begun else b""
+        if not part:
+            raise ConnectionResetError("the other side closed the connection")
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)
 
 
 def describe(error: BaseException) -> Message:

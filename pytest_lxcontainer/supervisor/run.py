@@ -18,7 +18,7 @@ from ..rootfs.idmap import IdMap
 from ..rootfs.overlay import Overlay
 from .host import Host
 from .janitor import Janitor
-from .life import KILL_GRACE, Life
+from .life import KILL_GRACE, Life, Reserved
 from .loop import Loop
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -68,10 +68,7 @@ class Run:
         name = f"{spec.hostname[:40]}-{number}"
         idmap = IdMap.identity() if spec.privileged else self.host.idmap
         directory = self._make_directory(name, idmap)
-        life = Life(
-            name=name,
-            spec=spec,
-            host=self.host,
+        reserved = Reserved(
             directory=directory,
             idmap=idmap,
             overlay=self._overlay(spec, directory),
@@ -80,6 +77,7 @@ class Run:
             cgroup=f"{self.cgroup}/{name}",
             creator=creator,
         )
+        life = Life(name, spec, self.host, reserved)
         self.lives[name] = life
         (directory / "hostname").write_text(spec.hostname + "\n")
         (directory / "resolv.conf").write_text(self._resolv_conf)

@@ -18,7 +18,6 @@ from ..errors import ContainerFileError, LxContainerError, SupervisorError
 from . import protocol
 from .life import KILL_GRACE
 from .loop import Loop, wait
-from .owner import Owner
 from .protocol import Message
 from .run import Run, status_dict
 
@@ -255,9 +254,7 @@ async def _pump_when_begun(life: Any) -> None:
 
 def _file_error(name: str, path: str, error: OSError) -> ContainerFileError:
     code = error.errno or 0
-    return ContainerFileError(
-        f"{path} in container {name}: {os.strerror(code)}", path=path, errno=code, container=name
-    )
+    return ContainerFileError(f"{path} in container {name}: {os.strerror(code)}", path=path, errno=code, container=name)
 
 
 def ignore_terminal_signals() -> None:

@@ -183,9 +183,7 @@ class _Handler(BaseHTTPRequestHandler):
         if failure := registry.next_failure():
             return self._fail(failure)
         if not self._is_authorized():
-            return self._error(
-                401, "UNAUTHORIZED", {"WWW-Authenticate": self._challenge(match["repository"])}
-            )
+            return self._error(401, "UNAUTHORIZED", {"WWW-Authenticate": self._challenge(match["repository"])})
         return self._route(**match.groupdict())
 
     def _route(self, repository: str, kind: str, target: str) -> None:

@@ -76,9 +76,7 @@ class Stack:
         target = self.where / f"layer{len(self.dirs)}"
         target.mkdir()
         (self.where / "blob").write_bytes(gz(stream) if blob is None else blob)
-        done = self.sandbox.unpack(
-            self.where / "blob", target, diff_id=digest(stream), lower_dirs=tuple(self.dirs)
-        )
+        done = self.sandbox.unpack(self.where / "blob", target, diff_id=digest(stream), lower_dirs=tuple(self.dirs))
         self.dirs.append(target)
         return done
 
@@ -184,9 +182,7 @@ def test_overlay_of_three_layers_shows_the_merged_tree(stack: Stack, idmap: IdMa
         directory("opt"),
         file("opt/hidden", "1"),
     )
-    stack.add(
-        directory("etc"), file("etc/.wh.old"), file("bin/b", "2"), file("opt/.wh..wh..opq"), file("opt/new")
-    )
+    stack.add(directory("etc"), file("etc/.wh.old"), file("bin/b", "2"), file("opt/.wh..wh..opq"), file("opt/new"))
     stack.add(hard_link("etc/linked", "etc/kept"), file(".wh.bin"), file("usr/bin/a", "3"))
     contents, owners = shown(stack.overlay(), idmap)
     assert contents == {
@@ -216,9 +212,7 @@ def test_lookups_agree_with_what_the_kernel_shows(stack: Stack, idmap: IdMap) ->
 
 
 def test_missing_directory_is_made_below_its_owners(stack: Stack, idmap: IdMap, sandbox: Sandbox) -> None:
-    stack.add(
-        directory("home"), directory("home/app", mode=0o700, uid=1000, gid=1000), symlink("app", "home/app")
-    )
+    stack.add(directory("home"), directory("home/app", mode=0o700, uid=1000, gid=1000), symlink("app", "home/app"))
     overlay = stack.overlay()
     sandbox.make_dirs(overlay, "/app/src/lib")
     contents, owners = shown(overlay, idmap)
@@ -322,9 +316,7 @@ def test_hostile_layer_changes_nothing_outside(tmp_path: Path, name: str, privil
 def test_errors_cross_the_process_border_whole(stack: Stack) -> None:
     with pytest.raises(DigestMismatchError) as mismatch:
         stack.add(file("a"), blob=tar(file("b")))
-    assert mismatch.value.expected == str(digest(tar(file("a")))) and mismatch.value.actual in str(
-        mismatch.value
-    )
+    assert mismatch.value.expected == str(digest(tar(file("a")))) and mismatch.value.actual in str(mismatch.value)
     stack.where = stack.where / "other"
     stack.where.mkdir()
     with pytest.raises(UnsafeLayerError) as unsafe:
@@ -346,9 +338,7 @@ def test_missing_blob_is_a_store_error(sandbox: Sandbox, tmp_path: Path) -> None
         sandbox.unpack(tmp_path / "blob", tmp_path / "target", diff_id=digest(b""))
 
 
-def test_killed_helper_is_a_clear_error_and_the_next_request_starts_another(
-    idmap: IdMap, tmp_path: Path
-) -> None:
+def test_killed_helper_is_a_clear_error_and_the_next_request_starts_another(idmap: IdMap, tmp_path: Path) -> None:
     with Sandbox(idmap) as sandbox:
         stack = Stack(sandbox, tmp_path)
         stack.add(file("a"))
@@ -408,9 +398,7 @@ def test_helper_ends_when_its_caller_is_killed(tmp_path: Path) -> None:
 
 
 def test_trees_are_removed_whoever_owns_them(stack: Stack, sandbox: Sandbox) -> None:
-    stack.add(
-        directory("d", mode=0, uid=5), file("d/x", uid=6), symlink("d/l", "/etc"), file("/".join("d" * 1200))
-    )
+    stack.add(directory("d", mode=0, uid=5), file("d/x", uid=6), symlink("d/l", "/etc"), file("/".join("d" * 1200)))
     sandbox.remove(stack.top, stack.where / "absent")
     assert not stack.top.exists() and Path("/etc/passwd").exists()
 

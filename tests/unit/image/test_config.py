@@ -105,9 +105,7 @@ def test_a_healthchecks_times_become_seconds() -> None:
     assert found == Healthcheck(("CMD-SHELL", "pg_isready"), 1.5, 2.0, 10.0, 1.0, 5)
 
 
-@pytest.mark.parametrize(
-    ("test", "enabled"), [([], False), (None, False), (["NONE"], False), (["CMD", "/up"], True)]
-)
+@pytest.mark.parametrize(("test", "enabled"), [([], False), (None, False), (["NONE"], False), (["CMD", "/up"], True)])
 def test_a_healthcheck_keeps_its_form_and_dockers_defaults(test: list[str] | None, enabled: bool) -> None:
     found = read(Healthcheck={"Test": test, "Interval": 0}).healthcheck
     assert found == Healthcheck(tuple(test or ()), 30.0, 30.0, 0.0, 5.0, 3)

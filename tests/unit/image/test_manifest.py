@@ -38,9 +38,7 @@ def test_a_manifest_lists_its_layers_base_first() -> None:
 def test_an_index_lists_images_with_their_platforms() -> None:
     found = parse_manifest(LISTED.manifest, OCI_INDEX)
     assert isinstance(found, Index)
-    assert [(entry.digest, entry.platform) for entry in found.manifests] == [
-        (BUILT.digest, Platform("linux", "amd64"))
-    ]
+    assert [(entry.digest, entry.platform) for entry in found.manifests] == [(BUILT.digest, Platform("linux", "amd64"))]
 
 
 @pytest.mark.parametrize(
@@ -148,11 +146,7 @@ def parsed_index(*platforms: str | None, attestation: bool = False) -> Index:
     images = []
     for number, text in enumerate(platforms):
         wanted = Platform.parse(text) if text else None
-        parts = (
-            {"os": wanted.os, "architecture": wanted.architecture, "variant": wanted.variant}
-            if wanted
-            else {}
-        )
+        parts = {"os": wanted.os, "architecture": wanted.architecture, "variant": wanted.variant} if wanted else {}
         images.append(image([layer({str(number): ""})], **parts))
     found = parse_manifest(index(*images, attestation=attestation).manifest)
     assert isinstance(found, Index)

@@ -41,9 +41,7 @@ BUILT = image([layer({"a": "1"}), layer({"b": "2"})])
         ),
     ],
 )
-def test_challenges_are_read_in_all_their_forms(
-    header: str, challenges: list[tuple[str, dict[str, str]]]
-) -> None:
+def test_challenges_are_read_in_all_their_forms(header: str, challenges: list[tuple[str, dict[str, str]]]) -> None:
     assert parse_challenges(header) == tuple(Challenge(*one) for one in challenges)
 
 

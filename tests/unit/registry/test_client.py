@@ -99,9 +99,7 @@ def test_other_bytes_than_the_header_says_are_refused(hub: FakeRegistry, client:
     assert caught.value.actual == str(LISTED.digest)
 
 
-def test_a_content_type_that_contradicts_the_manifest_is_refused(
-    hub: FakeRegistry, client: RegistryClient
-) -> None:
+def test_a_content_type_that_contradicts_the_manifest_is_refused(hub: FakeRegistry, client: RegistryClient) -> None:
     hub.content_type = "application/vnd.oci.image.manifest.v1+json"
     with pytest.raises(CorruptImageError, match="not of the type"):
         client.fetch_manifest(ALPINE, AMD64)
@@ -191,9 +189,7 @@ def test_an_unknown_blob_is_told(hub: FakeRegistry, client: RegistryClient) -> N
         read(client, Descriptor("x", sha256_of(b"unknown"), 7))
 
 
-def test_a_redirected_blob_is_fetched_without_the_credentials(
-    hub: FakeRegistry, client: RegistryClient
-) -> None:
+def test_a_redirected_blob_is_fetched_without_the_credentials(hub: FakeRegistry, client: RegistryClient) -> None:
     hub.token = "t0ken"
     with FakeRegistry() as storage:
         storage.push(BUILT, "library/alpine", "plain")
@@ -239,9 +235,7 @@ def test_what_does_not_pass_is_an_error_after_three_tries(
     assert hub.count("GET", "manifests") == 3
 
 
-def test_a_short_retry_after_is_waited_for(
-    hub: FakeRegistry, client: RegistryClient, pauses: list[float]
-) -> None:
+def test_a_short_retry_after_is_waited_for(hub: FakeRegistry, client: RegistryClient, pauses: list[float]) -> None:
     hub.fail(1, status=429, Retry_After="2")
     assert client.resolve(ALPINE) == LISTED.digest
     assert pauses == [2.0]

@@ -89,27 +89,21 @@ def test_files_are_asked_in_order(home: Path, tmp_path: Path, monkeypatch: pytes
     assert found() == "environment"
 
 
-def test_a_helper_is_asked_for_its_registry(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_helper_is_asked_for_its_registry(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     helper(tmp_path, monkeypatch, 'echo "{\\"Username\\":\\"$server\\",\\"Secret\\":\\"s\\"}"')
     write(home / ".docker/config.json", credHelpers={"ghcr.io": "test"})
     assert find_credentials("ghcr.io") == Credentials("ghcr.io", "s")
     assert find_credentials("docker.io") is None
 
 
-def test_a_store_is_asked_for_hub_by_its_old_name(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_store_is_asked_for_hub_by_its_old_name(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     helper(tmp_path, monkeypatch, 'echo "{\\"Username\\":\\"$server\\",\\"Secret\\":\\"s\\"}"')
     write(home / ".docker/config.json", credsStore="test")
     assert find_credentials("docker.io") == Credentials(HUB, "s")
     assert find_credentials("ghcr.io") == Credentials("ghcr.io", "s")
 
 
-def test_a_helpers_token_is_an_identity_token(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_helpers_token_is_an_identity_token(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     helper(tmp_path, monkeypatch, """echo '{"Username":"<token>","Secret":"t"}'""")
     write(home / ".docker/config.json", credsStore="test")
     assert find_credentials("ghcr.io") == Credentials("", identity_token="t")

@@ -55,8 +55,7 @@ def xattr(name: str, value: str) -> dict[str, Any]:
 def tar(*members: Member, form: int = tarfile.PAX_FORMAT) -> bytes:
     """The members as a tar stream; names go in as they are, which `tarfile` would not do with all of them."""
     stream = b"".join(
-        info.tobuf(form, "utf-8", "surrogateescape") + data + bytes(-len(data) % 512)
-        for info, data in members
+        info.tobuf(form, "utf-8", "surrogateescape") + data + bytes(-len(data) % 512) for info, data in members
     )
     return stream + bytes(1024)
 

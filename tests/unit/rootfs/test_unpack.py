@@ -90,9 +90,7 @@ def test_long_names_and_links_are_read_whole(layers: Layers, form: int) -> None:
 
 
 def test_fifo_is_made_and_global_pax_header_ignored(layers: Layers) -> None:
-    layers.add(
-        member("pax_global_header", tarfile.XGLTYPE, b"17 comment=12345\n"), member("f", tarfile.FIFOTYPE)
-    )
+    layers.add(member("pax_global_header", tarfile.XGLTYPE, b"17 comment=12345\n"), member("f", tarfile.FIFOTYPE))
     assert [path.name for path in layers.top.iterdir()] == ["f"] and (layers.top / "f").is_fifo()
 
 

@@ -55,9 +55,7 @@ def test_a_removed_record_is_gone(store: ImageStore) -> None:
     assert store.find(ALPINE, AMD64) is None
 
 
-@pytest.mark.parametrize(
-    "text", ["", "{", "[]", "null", "{}", json.dumps({"reference": "a b"}), '{"reference": 1}']
-)
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", json.dumps({"reference": "a b"}), '{"reference": 1}'])
 def test_a_record_that_cannot_be_read_counts_as_absent(store: ImageStore, layout: Layout, text: str) -> None:
     store.record(ALPINE, AMD64, ONE)
     layout.image_record(ALPINE, AMD64).write_text(text)

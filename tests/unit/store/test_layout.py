@@ -29,9 +29,7 @@ def test_the_containers_group_may_pass_the_root(tmp_path: Path) -> None:
     assert layout.root.stat().st_gid == os.getegid()
 
 
-def test_everyone_may_pass_where_the_group_may_not_be_given(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_everyone_may_pass_where_the_group_may_not_be_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: object) -> None:
         raise PermissionError
 

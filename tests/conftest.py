@@ -1,0 +1,98 @@
+"""What the tests share: the registry they pull from, and one store for the whole test run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_lxcontainer.rootfs.idmap import IdMap
+from pytest_lxcontainer.rootfs.sandbox import Sandbox
+from pytest_lxcontainer.store.layout import Layout
+
+from .system.leaks import Leaks
+
+pytest_plugins = "pytester"
+
+TESTS = Path(__file__).parent
+STORE = "LXCONTAINER_TEST_STORE"
+MIRROR = "LXCONTAINER_MIRROR"
+OWN_STORE = pytest.StashKey[Path]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the store before xdist starts its workers, which inherit the choice."""
+    config.addinivalue_line("markers", "needs_root: left out for ordinary users, who may not do what it does")
+    if not os.environ.get(STORE):
+        # Neither pytest's temporary directories nor a home: a container's root must be able to pass.
+        path = Path(f"/var/tmp/lxcontainer-tests-{os.getpid()}-{os.urandom(3).hex()}")
+        os.environ[STORE] = str(path)
+        config.stash[OWN_STORE] = path
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    path = config.stash.get(OWN_STORE, None)
+    if path is not None:
+        del os.environ[STORE]
+        if path.exists():
+            remove_tree(path)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    left_out = [item for item in items if os.geteuid() != 0 and item.get_closest_marker("needs_root")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+    for item in items:
+        if TESTS / "system" in item.path.parents or "mirror" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.system)
+
+
+@pytest.fixture(scope="session")
+def mirror() -> str:
+    """``HOST=URL`` of the registry with the images the tests use."""
+    text = os.environ.get(MIRROR)
+    if not text:
+        reason = f"{MIRROR} names no registry; run: scripts/with-registry --local pytest"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return text
+
+
+@pytest.fixture(scope="session")
+def store() -> Path:
+    """The store of all tests and workers, so that each image is pulled once; see also `own_store`."""
+    return made_store(Path(os.environ[STORE]))
+
+
+@pytest.fixture
+def own_store() -> Iterator[Path]:
+    """An empty store for one test."""
+    path = made_store(Path(f"/var/tmp/lxcontainer-test-{os.getpid()}-{os.urandom(3).hex()}"))
+    yield path
+    remove_tree(path)
+
+
+@pytest.fixture
+def leaks(store: Path) -> Iterator[Leaks]:
+    """Fails the test if what it started is still there after it."""
+    with Leaks(store) as watch:
+        watch.snapshot()
+        yield watch
+        watch.assert_nothing_new()
+
+
+def made_store(path: Path) -> Path:
+    """Make a store that containers can reach their files in."""
+    idmap = IdMap.for_host()
+    Layout(path).create(None if idmap.is_identity else idmap.host_gid(0))
+    return path
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a store, also as a user who does not own the files in it."""
+    with Sandbox(IdMap.for_host()) as sandbox:
+        sandbox.remove(path)

@@ -1,0 +1,94 @@
+"""Containers from a `Provisioner`, as a program without pytest would have them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_lxcontainer.container.container import Container
+from pytest_lxcontainer.provision import Provisioner, Settings, parse_mirrors
+
+from ..fakes.registry import FakeRegistry
+from .leaks import Leaks
+
+BUSYBOX = "busybox:latest"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left(leaks: Leaks) -> None:
+    """Every test here leaves the host as it was."""
+
+
+@pytest.fixture(scope="session")
+def settings(store: Path, mirror: str) -> Settings:
+    return Settings(store=store, mirrors=parse_mirrors(mirror))
+
+
+@pytest.fixture(scope="session")
+def provisioner(settings: Settings) -> Iterator[Provisioner]:
+    """One run for all tests of this process; it has had a container, so that what containers share is there."""
+    with Provisioner(settings) as provisioner:
+        first = provisioner.run(BUSYBOX)
+        directory = provisioner.layout.run_dir(provisioner.identity.run_id) / first.id
+        first.destroy()
+        wait_until(lambda: not directory.exists())
+        yield provisioner
+
+
+class Runner:
+    """`Provisioner.run` with every container destroyed after the test, however it ended."""
+
+    def __init__(self, provisioner: Provisioner, request: pytest.FixtureRequest) -> None:
+        self.provisioner = provisioner
+        self._request = request
+
+    def __call__(self, image: Any = BUSYBOX, command: Any = None, **settings: Any) -> Container:
+        return self.clone(image, command, **settings).start()
+
+    def clone(self, image: Any = BUSYBOX, command: Any = None, **settings: Any) -> Container:
+        container = self.provisioner.clone(image, command, **settings)
+        self._request.addfinalizer(container.destroy)
+        return container
+
+
+@pytest.fixture
+def run(provisioner: Provisioner, request: pytest.FixtureRequest) -> Runner:
+    return Runner(provisioner, request)
+
+
+@pytest.fixture
+def box(run: Runner) -> Container:
+    """A running busybox."""
+    return run()
+
+
+@pytest.fixture
+def registry() -> Iterator[FakeRegistry]:
+    """A registry of the test's own; what it holds is named ``{registry.host}/repository:tag``."""
+    with FakeRegistry() as registry:
+        yield registry
+
+
+def wait_until(condition: Any, timeout: float = 5.0) -> None:
+    """Poll until *condition* holds; fails after *timeout* seconds."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {timeout:g} s"
+        time.sleep(0.01)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether process *pid* runs; one that nobody has reaped does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def as_root() -> bool:
+    return os.geteuid() == 0

@@ -1,0 +1,190 @@
+"""What a run must not leave on the host, looked for by the ids of the runs that a test made.
+
+Other runs may live at the same time, of this suite's other workers or of anybody else: only what bears the id
+of a run that appeared in a watched store counts, and not if its owner lives outside the test's processes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from pytest_lxcontainer.container.cgroups import host_hierarchies, processes_below
+
+GRACE = 5.0
+"""Seconds that what a test started may take to go: teardown happens behind its back."""
+
+_POLL = 0.02
+_SUPERVISOR = "pytest_lxcontainer.supervisor"
+_IN_CREATE = 0x100
+_EVENT = struct.Struct("iIII")
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Leaks:
+    """Sees every run that appears in *stores*, however short-lived, and what is left of them."""
+
+    def __init__(self, *stores: Path) -> None:
+        self._watches: list[tuple[int, Path]] = []
+        self.run_ids: set[str] = set()
+        """Runs seen so far, by any process."""
+        self._before: set[str] = set()
+        for store in stores:
+            self.watch(store)
+
+    def __enter__(self) -> Leaks:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        for fd, _ in self._watches:
+            os.close(fd)
+
+    def watch(self, store: Path) -> None:
+        """Look at the runs of *store*, too."""
+        runs_dir = store / "runs"
+        fd = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        if fd < 0 or _libc.inotify_add_watch(fd, os.fsencode(runs_dir), _IN_CREATE) < 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), str(runs_dir))
+        self._watches.append((fd, runs_dir))
+        self.run_ids.update(path.name for path in runs_dir.iterdir() if path.is_dir())
+
+    def snapshot(self) -> None:
+        """Take what is there now as the state to come back to."""
+        self._before = self._things()
+
+    def assert_nothing_new(self, timeout: float = GRACE) -> None:
+        """Wait until nothing but the snapshot is left, at most *timeout* seconds."""
+        deadline = time.monotonic() + timeout
+        left = self._things() - self._before
+        while left and time.monotonic() < deadline:
+            time.sleep(_POLL)
+            # What is new since then is another worker's.
+            left &= self._things()
+        assert not left, f"left after {timeout:g} s:\n" + "\n".join(sorted(left))
+
+    def _things(self) -> set[str]:
+        self._learn_run_ids()
+        processes = list(_processes())
+        strangers = set(_of_strangers(processes))
+        return set(_things_of(self.run_ids - strangers, [path for _, path in self._watches], processes))
+
+    def _learn_run_ids(self) -> None:
+        for fd, _ in self._watches:
+            try:
+                data = os.read(fd, 1 << 16)
+            except BlockingIOError:
+                continue
+            self.run_ids.update(name.partition(".")[0] for name in _created(data))
+
+
+def _created(data: bytes) -> Iterator[str]:
+    """Names in the events that inotify(7) reports."""
+    offset = 0
+    while offset < len(data):
+        _, _, _, length = _EVENT.unpack_from(data, offset)
+        offset += _EVENT.size
+        yield os.fsdecode(data[offset : offset + length].rstrip(b"\0"))
+        offset += length
+
+
+class _Process:
+    def __init__(self, pid: int, arguments: list[str], cgroups: str) -> None:
+        self.pid = pid
+        self.arguments = arguments
+        self.cgroups = cgroups
+
+    @property
+    def supervises(self) -> bool:
+        return len(self.arguments) > 3 and any(_SUPERVISOR in argument for argument in self.arguments)
+
+    @property
+    def run_id(self) -> str:
+        return self.arguments[-3] if self.supervises else ""
+
+    @property
+    def owner(self) -> int:
+        return int(self.arguments[-1].partition(":")[0])
+
+
+def _processes() -> Iterator[_Process]:
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        try:
+            arguments = Path("/proc", name, "cmdline").read_bytes().decode("utf-8", "replace").split("\0")[:-1]
+            cgroups = Path("/proc", name, "cgroup").read_text()
+        except OSError:
+            continue
+        yield _Process(int(name), arguments, cgroups)
+
+
+def _of_strangers(processes: Iterable[_Process]) -> Iterator[str]:
+    """Ids of runs whose owner lives and is neither this process nor one that it started."""
+    for process in processes:
+        if process.supervises:
+            ancestors = list(_ancestors(process.owner))
+            if ancestors and os.getpid() not in ancestors:
+                yield process.run_id
+
+
+def _ancestors(pid: int) -> Iterator[int]:
+    """*pid* and what started it; nothing if it has ended."""
+    while pid:
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return
+        if fields[0] in "ZX":
+            return
+        yield pid
+        pid = int(fields[1])
+
+
+def _things_of(run_ids: set[str], runs_dirs: list[Path], processes: list[_Process]) -> Iterator[str]:
+    for process in processes:
+        if process.run_id in run_ids or any(f"/lxt-{run_id}" in process.cgroups for run_id in run_ids):
+            yield f"process {process.pid}: {' '.join(process.arguments)[-120:]}"
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        if any(f"/runs/{run_id}" in line for run_id in run_ids):
+            yield f"mount {line}"
+    for name in os.listdir("/sys/class/net"):
+        if any(name.startswith(f"lxt{run_id}") for run_id in run_ids):
+            yield f"interface {name}"
+    yield from (f"cgroup {path}" for path in _cgroups(run_ids))
+    for runs_dir in runs_dirs:
+        yield from (f"directory {path}" for path in _paths(runs_dir, run_ids))
+    yield from (f"link {path}" for path in Path("/tmp").glob("lxt*") if path.name[3:] in run_ids)
+    for line in Path("/proc/net/unix").read_text().splitlines():
+        name = line.rpartition(" ")[2]
+        if name.startswith("@pytest-lxcontainer/run/") and name.rpartition("/")[2] in run_ids:
+            yield f"socket {name}"
+
+
+def _cgroups(run_ids: set[str]) -> Iterator[Path]:
+    """Cgroups of runs, and any that LXC left to itself: those hold no process, unlike a container's of others."""
+    for root in host_hierarchies().roots:
+        for path, directories, _ in os.walk(root):
+            for name in directories:
+                found = Path(path, name)
+                if _run_of(found) in run_ids or (name.startswith("lxc.") and not processes_below(found)):
+                    yield found
+
+
+def _run_of(cgroup: Path) -> str:
+    return next((part[4:] for part in cgroup.parts if part.startswith("lxt-")), "")
+
+
+def _paths(runs_dir: Path, run_ids: set[str]) -> Iterator[Path]:
+    """Directories of runs and of their containers, and the files beside them."""
+    if not runs_dir.exists():
+        return
+    for path in runs_dir.iterdir():
+        if path.name.partition(".")[0] in run_ids:
+            yield path
+            if path.is_dir():
+                yield from (each for each in path.iterdir() if each.is_dir())

@@ -1,0 +1,206 @@
+"""Commands in a running container."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import pytest_lxcontainer
+from pytest_lxcontainer import Container, Provisioner, Settings
+from pytest_lxcontainer.errors import ExecFailedError, ExecTimeoutError, InvalidSettingsError, NotRunningError
+
+from .conftest import BUSYBOX, Runner
+
+SECRET = "hunter2-of-the-host"
+
+
+def test_streams_stay_apart(box: Container) -> None:
+    result = box.exec("echo out; echo err >&2")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "out\n", "err\n")
+    assert result.args == ("/bin/sh", "-c", "echo out; echo err >&2")
+    assert result.duration > 0
+
+
+@pytest.mark.parametrize("code", [0, 1, 3, 126, 127, 255])
+def test_every_exit_code_comes_through(box: Container, code: int) -> None:
+    assert box.exec(f"exit {code}").exit_code == code
+
+
+@pytest.mark.parametrize("number", [1, 6, 9, 15])
+def test_a_signal_that_kills_it_is_a_negative_code(box: Container, number: int) -> None:
+    assert box.exec(f"kill -{number} $$").exit_code == -number
+
+
+def test_what_is_not_there_ends_with_127_and_says_so(box: Container) -> None:
+    result = box.exec(["no-such-program", "argument"])
+    assert result.exit_code == 127
+    assert result.stderr == "exec: no-such-program: No such file or directory\n"
+
+
+def test_what_cannot_be_executed_ends_with_126_and_says_so(box: Container) -> None:
+    result = box.exec(["/etc/passwd"])
+    assert result.exit_code == 126
+    assert result.stderr == "exec: /etc/passwd: Permission denied\n"
+
+
+def test_a_missing_working_directory_is_named(box: Container) -> None:
+    result = box.exec(["true"], cwd="/no/such/place")
+    assert result.exit_code == 127
+    assert result.stderr == "exec: /no/such/place: No such file or directory\n"
+
+
+def test_five_megabytes_of_binary_output_arrive_whole(box: Container) -> None:
+    size = 5 << 20
+    result = box.exec(f"head -c {size} /dev/urandom | tee /tmp/data", text=False)
+    assert len(result.stdout) == size
+    assert hashlib.sha256(result.stdout).hexdigest() in box.check_output("sha256sum /tmp/data")
+
+
+def test_two_megabytes_of_input_come_back_through_cat(box: Container) -> None:
+    data = os.urandom(2 << 20)
+    assert box.exec(["cat"], input=data, text=False).stdout == data
+
+
+def test_input_that_nobody_reads_is_no_error(box: Container) -> None:
+    assert box.exec(["true"], input=b"x" * (1 << 20)).exit_code == 0
+
+
+def test_without_input_stdin_is_empty(box: Container) -> None:
+    assert box.exec(["cat"]).stdout == ""
+
+
+def test_output_that_is_no_text_is_shown_as_such(box: Container) -> None:
+    assert box.exec(r"printf 'a\377b'").stdout == "a�b"
+
+
+@pytest.mark.parametrize(
+    ("user", "shown"),
+    [
+        ("nobody", "65534 65534"),
+        ("65534", "65534 65534"),
+        (65534, "65534 65534"),
+        ("nobody:root", "65534 0"),
+        ("12:34", "12 34"),
+        ("root", "0 0"),
+    ],
+)
+def test_it_runs_as_the_user_asked_for(box: Container, user: str | int, shown: str) -> None:
+    assert box.check_output("echo $(id -u) $(id -g)", user=user) == shown
+
+
+def test_an_unknown_user_is_named(box: Container) -> None:
+    with pytest.raises(InvalidSettingsError, match="nosuchuser"):
+        box.exec(["true"], user="nosuchuser")
+
+
+def test_another_user_has_a_home_of_its_own_and_can_reopen_its_output(box: Container) -> None:
+    shown = box.check_output("echo $HOME; echo again > /dev/stdout", user="nobody")
+    assert shown == "/home\nagain"
+
+
+def test_its_working_directory_is_the_one_asked_for(box: Container) -> None:
+    assert box.check_output(["pwd"], cwd="/tmp") == "/tmp"
+
+
+def test_its_environment_is_the_containers_with_its_own_on_top(run: Runner) -> None:
+    container = run(env={"ONE": "1", "TWO": "2"})
+    assert container.check_output("echo $ONE $TWO", env={"TWO": "zwei\nlines"}) == "1 zwei lines"
+
+
+def test_a_value_may_hold_any_character(run: Runner) -> None:
+    value = 'line\nbreak "quoted" \\ $HOME = \t ü'
+    container = run(env={"ODD": value})
+    assert container.exec('printf %s "$ODD"').stdout == value
+    assert f"ODD={value}" in container.read_text("/proc/2/environ").split("\0")
+
+
+def test_nothing_of_the_hosts_environment_is_in_the_container(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    monkeypatch.setenv("LXT_SECRET", SECRET)
+    # A run of its own, whose supervisor is started with the secret in its parent's environment.
+    with Provisioner(settings) as provisioner:
+        container = provisioner.run(BUSYBOX)
+        names = {line.partition("=")[0] for line in container.exec(["env"]).stdout.splitlines()}
+        everything = container.exec("cat /proc/[0-9]*/environ", text=False).stdout
+    assert names <= {"PATH", "HOME", "HOSTNAME", "SHLVL", "PWD", "OLDPWD", "container"}
+    # Of init, of the command, and of what exec runs.
+    assert b"PATH=" in everything
+    assert SECRET.encode() not in everything
+
+
+def test_a_timeout_kills_the_command_and_all_it_started(box: Container) -> None:
+    begin = time.monotonic()
+    with pytest.raises(ExecTimeoutError) as caught:
+        box.exec("echo begun; sleep 4321 & setsid sleep 4322 & sleep 4323", timeout=0.3)
+    assert time.monotonic() - begin < 5
+    assert (caught.value.stdout, caught.value.timeout) == ("begun\n", 0.3)
+    assert "sleep 432" not in box.check_output(["ps"])
+
+
+def test_a_command_that_ends_leaves_its_background_children_alone(box: Container) -> None:
+    begin = time.monotonic()
+    assert box.exec("sleep 4321 & echo started").stdout == "started\n"
+    assert time.monotonic() - begin < 5
+    assert "sleep 4321" in box.check_output(["ps"])
+
+
+def test_eight_threads_run_commands_at_once(box: Container) -> None:
+    def work(number: int) -> list[str]:
+        return [box.check_output(f"echo {number}-{turn}; sleep 0.01") for turn in range(5)]
+
+    with ThreadPoolExecutor(8) as threads:
+        shown = list(threads.map(work, range(8)))
+    assert shown == [[f"{number}-{turn}" for turn in range(5)] for number in range(8)]
+
+
+def test_check_raises_with_both_streams(box: Container) -> None:
+    with pytest.raises(ExecFailedError) as caught:
+        box.exec("echo some; echo thing >&2; exit 7", check=True)
+    assert caught.value.result.exit_code == 7
+    assert "some" in str(caught.value) and "thing" in str(caught.value)
+
+
+def test_popen_has_live_streams(box: Container) -> None:
+    with box.popen(["cat"]) as process:
+        process.stdin.write(b"hello\n")
+        assert process.stdout.readline() == b"hello\n"
+        assert process.poll() is None
+        process.stdin.close()
+        assert process.wait(5) == 0
+
+
+def test_leaving_popen_kills_it(box: Container) -> None:
+    with box.popen("sleep 4321"):
+        pass
+    assert "sleep 4321" not in box.check_output(["ps"])
+
+
+@pytest.mark.parametrize("command", [[], ["a\0b"]])
+def test_what_is_no_command_is_refused(box: Container, command: list[str]) -> None:
+    with pytest.raises(InvalidSettingsError):
+        box.exec(command)
+
+
+def test_a_stopped_container_says_how_it_ended(run: Runner) -> None:
+    container = run(command="sleep 0.2; echo bye; exit 9")
+    container.wait("STOPPED")
+    with pytest.raises(NotRunningError, match="exit code 9") as caught:
+        container.exec(["true"])
+    assert caught.value.state == "STOPPED"
+    assert "bye" in str(caught.value)
+
+
+def test_nothing_calls_the_bindings_attach() -> None:
+    # From Python 3.13 on it aborts the interpreter, and with it every container of the run.
+    sources = Path(pytest_lxcontainer.__file__).parent.rglob("*.py")
+    calls = [node for path in sources for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    called = {call.func.attr for call in calls if isinstance(call.func, ast.Attribute)}
+    assert "start" in called
+    assert not called & {"attach", "attach_wait", "attach_interface"}
