@@ -23,6 +23,34 @@ $(VENV)/.example: pyproject.toml example_project/pyproject.toml | host
 example: $(VENV)/.example ## Run the example project's tests with the plugin
 	scripts/with-registry $(BIN)/python -m pytest example_project
 
+# Interpreters of pyenv, where there is one, beside the host's own: tox takes those it finds.
+PYENV := $(or $(PYENV_ROOT),$(HOME)/.pyenv)
+INTERPRETERS := $(wildcard $(PYENV)/versions/3.1[0-3].*/bin)
+empty :=
+space := $(empty) $(empty)
+TOX = PATH="$(subst $(space),:,$(INTERPRETERS) $(PATH))" $(BIN)/tox --quiet
+
+$(VENV)/.tox: Makefile | host
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet tox
+	@touch $@
+
+.PHONY: lint
+lint: $(VENV)/.tox ## Check style, types and import rules
+	$(TOX) -e lint
+
+# Each Python with the oldest or the newest pytest, with or without xdist; everything on two of them, and the system
+# tests once more as an ordinary user. Last, so that pytest's summary ends the output.
+.PHONY: test
+test: $(VENV)/.tox ## Check everything: lint, unit, plugin and system tests, as root and as an ordinary user
+	scripts/with-registry --local $(MAKE) --no-print-directory test-with-registry
+
+.PHONY: test-with-registry
+test-with-registry:
+	$(TOX) -e lint,py310-oldest-plain,py312-oldest-xdist -- tests/unit tests/plugin
+	$(TOX) -e py311-newest-xdist,py313-newest-plain -- tests
+	scripts/as-user python -m pytest -p no:cacheprovider tests/system
+
 .PHONY: clean
 clean: ## Remove the virtual environment and what tools left
 	rm -rf $(VENV) .tox .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

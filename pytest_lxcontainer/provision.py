@@ -131,7 +131,8 @@ class Provisioner:
     """Pulls images and makes containers of them, for one run.
 
     A context manager; leaving it ends the run if it is this process's, and with it every container. Without
-    *settings* the environment says (`Settings.from_environment`).
+    *settings* the environment says (`Settings.from_environment`). Containers run in *backend* where one is given, which
+    stays the caller's, else in the run's own supervisor.
     """
 
     def __init__(
@@ -140,6 +141,7 @@ class Provisioner:
         *,
         identity: RunIdentity | None = None,
         observer: Observer | None = None,
+        backend: Backend | None = None,
     ) -> None:
         self.settings = settings or Settings.from_environment()
         self.identity = identity or RunIdentity.of_this_process()
@@ -151,7 +153,8 @@ class Provisioner:
         self._layers = LayerStore(self.layout, self._discard)
         self._known: dict[tuple[Reference, bool], Image] = {}
         self._pulling = threading.Lock()
-        self._backend = SupervisorClient(self.identity.run_id, self.layout.runs_dir, self.identity.owner)
+        self._other_backend = backend
+        self._supervisor = SupervisorClient(self.identity.run_id, self.layout.runs_dir, self.identity.owner)
         self._started = False
         self._starting = threading.Lock()
         self._sandboxes: dict[bool, Sandbox] = {}
@@ -167,20 +170,22 @@ class Provisioner:
     def close(self) -> None:
         """End the run if it belongs to this process: returns when nothing of it is left."""
         if self._started and self.identity.owner.pid == os.getpid():
-            self._backend.shutdown()
-        self._backend.close()
+            self._supervisor.shutdown()
+        self._supervisor.close()
         for sandbox in self._sandboxes.values():
             sandbox.close()
 
     @property
     def backend(self) -> Backend:
         """The run's supervisor, started when first asked for, after what dead runs left has been swept away."""
+        if self._other_backend is not None:
+            return self._other_backend
         with self._starting:
             if not self._started:
                 self._sweep()
-                self._backend.start_supervisor()
+                self._supervisor.start_supervisor()
                 self._started = True
-        return self._backend
+        return self._supervisor
 
     # images
 
@@ -476,11 +481,11 @@ def _hostname(text: str) -> str:
 
 
 def _signal_number(text: str) -> int:
-    """A stop signal as images write it: ``SIGINT``, ``INT`` or ``2``."""
-    if text.isdigit() and int(text) in list(signal.Signals):
-        return int(text)
+    """A stop signal as images write it: ``SIGINT``, ``INT``, ``2``, or ``SIGRTMIN+3`` as systemd wants."""
+    numbers = {each.name: each.value for each in signal.Signals}
+    numbers |= {f"SIGRTMIN+{step}": signal.SIGRTMIN + step for step in range(signal.SIGRTMAX - signal.SIGRTMIN)}
     name = text.upper()
-    try:
-        return signal.Signals[name if name.startswith("SIG") else f"SIG{name}"].value
-    except KeyError:
-        raise InvalidSettingsError(f"the image's stop signal {text!r} is unknown") from None
+    number = int(name) if name.isdecimal() else numbers.get(name, numbers.get(f"SIG{name}", 0))
+    if not 0 < number <= signal.SIGRTMAX:
+        raise InvalidSettingsError(f"the image's stop signal {text!r} is unknown")
+    return number

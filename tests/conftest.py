@@ -25,6 +25,7 @@ OWN_STORE = pytest.StashKey[Path]()
 def pytest_configure(config: pytest.Config) -> None:
     """Choose the store before xdist starts its workers, which inherit the choice."""
     config.addinivalue_line("markers", "needs_root: left out for ordinary users, who may not do what it does")
+    config.addinivalue_line("markers", "needs_user: left out for root, who may do what it shows to be forbidden")
     if not os.environ.get(STORE):
         # Neither pytest's temporary directories nor a home: a container's root must be able to pass.
         path = Path(f"/var/tmp/lxcontainer-tests-{os.getpid()}-{os.urandom(3).hex()}")
@@ -41,7 +42,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    left_out = [item for item in items if os.geteuid() != 0 and item.get_closest_marker("needs_root")]
+    other = "needs_user" if os.geteuid() == 0 else "needs_root"
+    left_out = [item for item in items if item.get_closest_marker(other)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]

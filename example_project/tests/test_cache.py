@@ -38,4 +38,4 @@ def test_hits_are_handed_over_once(cache):
 
 
 def test_a_command_starts_in_the_images_working_directory(container):
-    assert container.check_output("pwd") == "/data\n"
+    assert container.check_output("pwd") == "/data"

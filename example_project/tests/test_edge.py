@@ -11,7 +11,7 @@ from pytest_lxcontainer import wait
 from shortener import Link
 from shortener.edge import nginx_config
 
-pytestmark = pytest.mark.container("nginx:1", ready=wait.http("/", port=80))
+pytestmark = pytest.mark.container("nginx:1", ready=wait.port(80))
 
 LINKS = [Link("g8", "https://example.org/?a=1&b=$2"), Link("G8", "https://example.org/other")]
 

@@ -13,7 +13,7 @@ def test_the_image_is_the_one_of_the_configuration(container):
 
 def test_files_go_in_and_come_back(container):
     container.write_text("/srv/links.csv", "g8,https://example.org/\n")
-    assert container.check_output("cut -d, -f2 /srv/links.csv") == "https://example.org/\n"
+    assert container.check_output("cut -d, -f2 /srv/links.csv") == "https://example.org/"
     container.exec("sed s/org/net/ /srv/links.csv > /srv/new.csv", check=True)
     assert container.read_text("/srv/new.csv") == "g8,https://example.net/\n"
 

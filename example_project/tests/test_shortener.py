@@ -48,7 +48,7 @@ def test_hits_reach_the_database(shortener, services):
         shortener.resolve(link.code)
     assert shortener.hits(link.code) == 3
     stored = db.check_output(["psql", "-U", "postgres", "-tA", "-c", "SELECT url, hits FROM link"])
-    assert stored == "https://example.org/|3\n"
+    assert stored == "https://example.org/|3"
 
 
 def test_the_services_know_each_other_by_name(services):

@@ -33,12 +33,14 @@ _CLONE = {"x86_64": 56, "aarch64": 220, "riscv64": 220, "s390x": 120, "ppc64le":
 _CAPABILITIES = {"sys_module": 16, "sys_rawio": 17, "sys_time": 25, "mac_override": 32, "mac_admin": 33}
 _CAPABILITIES |= {"syslog": 34, "wake_alarm": 35}
 
+_REPORT = 64
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The running container to get into, by its init's pidfd; *cgroups* are the ``cgroup.procs`` to join.
+    """The running container to get into, by its init's pidfd; *cgroups* are the files to join them by.
 
     *dropped* are capabilities (LXC's names) that its processes may never have.
     """
@@ -49,8 +51,16 @@ class Target:
     dropped: tuple[str, ...] = ()
 
 
-def spawn(target: Target, spec: ExecSpec, stdio: Sequence[int]) -> int:
-    """Run *spec* in the container with three file descriptors; returns its pid, a child of the caller.
+@dataclass(frozen=True, slots=True)
+class Spawned:
+    """A command in a container: *pid* is a child of the caller, as is the *helper* that made it and ends by itself."""
+
+    pid: int
+    helper: int
+
+
+def spawn(target: Target, spec: ExecSpec, stdio: Sequence[int]) -> Spawned:
+    """Run *spec* in the container with three file descriptors; both processes are the caller's to wait for.
 
     The command leads its own session. A command that cannot be executed ends with 127 (not found) or 126,
     after a line on its stderr, as a shell would have it. Raises `OSError` where the container is gone.
@@ -60,13 +70,14 @@ def spawn(target: Target, spec: ExecSpec, stdio: Sequence[int]) -> int:
     if helper == 0:
         _in_helper(lambda: _enter_and_clone(target, spec, stdio, theirs), theirs)
     os.close(theirs)
-    os.waitpid(helper, 0)
-    with os.fdopen(report, "rb") as answer:
-        word, _, value = answer.read().partition(b" ")
+    # One read, not one to the end: the helper's memory takes longer to free than the command to begin.
+    word, _, value = os.read(report, _REPORT).partition(b" ")
+    os.close(report)
     if word != b"pid":
+        os.waitpid(helper, 0)
         code = int(value or errno.ESRCH)
         raise OSError(code, os.strerror(code))
-    return int(value)
+    return Spawned(int(value), helper)
 
 
 def run_inside(target: Target, work: Callable[[], bytes]) -> bytes:
@@ -109,8 +120,8 @@ def _work_and_report(target: Target, work: Callable[[], bytes], report: int) -> 
 
 
 def _enter_and_clone(target: Target, spec: ExecSpec, stdio: Sequence[int], report: int) -> None:
-    for procs in target.cgroups:
-        procs.write_text("0")
+    for entry in target.cgroups:
+        entry.write_text("0")
     _setns(target.pidfd, ALL_BUT_USER | (CLONE_NEWUSER if target.user_namespace else 0))
     # Only a child is in the joined pid namespace; CLONE_PARENT makes it a child of the supervisor, which so
     # learns its exit status without a process of ours staying between them.

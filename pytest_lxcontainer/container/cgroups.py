@@ -6,6 +6,7 @@ Formats: https://docs.kernel.org/admin-guide/cgroup-v1/ and https://docs.kernel.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +71,17 @@ def cgroups_of(pid: int, hierarchies: Hierarchies) -> dict[str, Path]:
             if root is not None:
                 found[name.removeprefix("name=")] = root / path.lstrip("/")
     return found
+
+
+def entry_files(cgroups: Mapping[str, Path]) -> tuple[Path, ...]:
+    """The files that a single-threaded process writes ``0`` to in order to join *cgroups*, each hierarchy's once.
+
+    On v1 that is ``tasks``: for ``cgroup.procs`` the kernel takes a lock on all threads of the host, for which it
+    waits a grace period of RCU, some 8 ms on an idle machine. The unified hierarchy knows only that one, and is left
+    out where v1 has the controllers.
+    """
+    v1 = dict.fromkeys(path / "tasks" for name, path in cgroups.items() if name)
+    return tuple(v1) or tuple(path / "cgroup.procs" for path in cgroups.values())
 
 
 def remove_tree(directory: Path) -> bool:

@@ -282,6 +282,10 @@ class Container:
         """What its command wrote to stdout and stderr, in the order written; *since* is in seconds since the epoch."""
         return self._backend.logs(self.id, since or 0.0).decode("utf-8", "replace")
 
+    def log_tail(self, lines: int = 20) -> str:
+        """The last *lines* of the log."""
+        return "\n".join(self.logs().splitlines()[-lines:])
+
     # files
 
     def read_bytes(self, path: str) -> bytes:
@@ -330,7 +334,7 @@ class Container:
         return self
 
     def _ended_at_once(self, status: Status) -> StartFailedError:
-        logs = self.logs()[-4000:]
+        logs = self.log_tail()
         reason = f" ({status.reason})" if status.reason else ""
         message = f"container {self.name} ended as soon as it was started, with exit code {status.exit_code}{reason}"
         hint = "if it is meant to end, wait for that with ready=wait.exit()"

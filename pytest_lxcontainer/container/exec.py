@@ -7,10 +7,11 @@ import selectors
 import shlex
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Generic, TypeVar
 
-from ..errors import ExecFailedError, ExecTimeoutError
+from ..errors import ExecFailedError, ExecTimeoutError, SupervisorError
 from .backend import Backend, ExecHandle, ExecSpec
 
 Command = str | Sequence[str]
@@ -202,9 +203,13 @@ class Process:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self.kill()
-        for stream in (self.stdin, self.stdout, self.stderr):
-            stream.close()
+        try:
+            with suppress(SupervisorError):  # every command has ended with the supervisor
+                self.kill()
+        finally:
+            self._handle.abandon()
+            for stream in (self.stdin, self.stdout, self.stderr):
+                stream.close()
 
     def poll(self) -> int | None:
         """The exit code, or ``None`` while it runs."""

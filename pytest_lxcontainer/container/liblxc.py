@@ -24,7 +24,8 @@ PR_SET_PDEATHSIG = 1
 STARTED, REFUSED = 0, 1
 """Exit codes of a monitor: the container ran and ended, or liblxc would not start it."""
 
-_ENDED = re.compile(r"Child <\d+> ended on (?:error|signal) \((\d+)\)")
+_KILLED = 128
+_ENDED = re.compile(r"Child <\d+> ended on (error|signal)[^(\n]*\((\d+)\)")
 _PROBLEM = re.compile(r"\b(ERROR|CRIT|ALERT|FATAL)\s+(\S+) - \S+:(\w+):\d+ - (.*)")
 _libc = ctypes.CDLL(None)
 
@@ -76,10 +77,13 @@ def _default_signals() -> None:
 def exit_code_in(log: str) -> int:
     """What init ended with, from LXC's log; LXC writes it down only when it is not 0.
 
-    A command killed by a signal counts as 128 + signal, as LXC's init reports it.
+    A command killed by a signal counts as 128 + signal, as LXC's init reports it, and so does init itself.
     """
     found = _ENDED.findall(log)
-    return int(found[-1]) if found else 0
+    if not found:
+        return 0
+    how, number = found[-1]
+    return int(number) + (_KILLED if how == "signal" else 0)
 
 
 def problems_in(log: str, limit: int = 6) -> list[str]:

@@ -44,7 +44,7 @@ class Interface:
     bridge: str
     pair: str | None
     address: str
-    gateway: str
+    gateway: str | None
     mac: str
 
 
@@ -177,6 +177,7 @@ def _network_items(interface: Interface | None) -> Iterator[Item]:
     yield "lxc.net.0.flags", "up"
     yield "lxc.net.0.hwaddr", interface.mac
     yield "lxc.net.0.ipv4.address", interface.address
-    yield "lxc.net.0.ipv4.gateway", interface.gateway
+    if interface.gateway is not None:
+        yield "lxc.net.0.ipv4.gateway", interface.gateway
     if interface.pair is not None:
         yield "lxc.net.0.veth.pair", interface.pair

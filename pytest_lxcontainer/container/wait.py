@@ -13,7 +13,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ContainerDiedError, LxContainerError, NotRunningError, WaitTimeoutError
+from ..errors import (
+    ContainerDiedError,
+    ContainerFileError,
+    ExecFailedError,
+    ExecTimeoutError,
+    LxContainerError,
+    NotRunningError,
+    WaitTimeoutError,
+)
 
 if TYPE_CHECKING:
     from .container import Container
@@ -135,8 +143,8 @@ class Exit:
             raise ContainerDiedError(
                 f"container {container.name} ended with exit code {status.exit_code}, not {self.code}",
                 exit_code=status.exit_code,
-                log=container.logs()[-2000:],
-                details=container.logs()[-2000:],
+                log=container.log_tail(),
+                details=container.log_tail(),
                 container=container.name,
             )
         return True
@@ -246,11 +254,13 @@ def until(container: Container, condition: Condition, timeout: float) -> None:
     deadline = time.monotonic() + timeout
     pause = SHORTEST_POLL
     while True:
+        # Asked before the condition: what came true with the container's last breath still counts.
+        ended = not expects_exit(condition) and container.status().state == "STOPPED"
         held, seen = _holds(condition, container)
         if held:
             return
-        if not expects_exit(condition):
-            _check_alive(container, condition)
+        if ended:
+            raise _died(container, condition)
         if time.monotonic() + pause > deadline:
             break
         time.sleep(pause)
@@ -261,7 +271,7 @@ def until(container: Container, condition: Condition, timeout: float) -> None:
         timeout=timeout,
         last_seen=seen,
         container=container.name,
-        details=f"last seen: {seen}\nits last log lines:\n{container.logs()[-2000:]}",
+        details=f"last seen: {seen}\nits last log lines:\n{container.log_tail()}",
         hint="give it more time with timeout=… or --lxc-timeout, or wait for something else",
     )
 
@@ -270,7 +280,7 @@ def _holds(condition: Condition, container: Container) -> tuple[bool, str]:
     """Whether *condition* holds, and what it saw if not."""
     try:
         value = condition(container)
-    except NotRunningError as error:
+    except (NotRunningError, ExecFailedError, ExecTimeoutError, ContainerFileError) as error:
         return False, error.message
     except LxContainerError:
         raise
@@ -281,13 +291,11 @@ def _holds(condition: Condition, container: Container) -> tuple[bool, str]:
     return bool(value), f"{value!r}"
 
 
-def _check_alive(container: Container, condition: Condition) -> None:
+def _died(container: Container, condition: Condition) -> ContainerDiedError:
     status = container.status()
-    if status.state != "STOPPED":
-        return
-    logs = container.logs()[-4000:]
+    logs = container.log_tail()
     reason = f" ({status.reason})" if status.reason else ""
-    raise ContainerDiedError(
+    return ContainerDiedError(
         f"container {container.name} ended with exit code {status.exit_code}{reason} "
         f"while waiting for {describe(condition)}",
         exit_code=status.exit_code,

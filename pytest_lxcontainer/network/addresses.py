@@ -45,10 +45,11 @@ class AddressPool:
 
     def hold(self) -> HeldAddress:
         """Hold a free address; `HostNotReadyError` where all are taken."""
-        for tried, address in enumerate(self.bridge.candidates(self._next)):
+        for address in self.bridge.candidates(self._next):
             lease = take(f"address/{address}")
             if lease is not None:
-                self._next += tried + 1
+                # Candidates are counted from the first address after the network's own.
+                self._next = int(address) - int(self.bridge.subnet.network_address)
                 return HeldAddress(address, self.bridge, lease)
         raise HostNotReadyError(
             f"all addresses of {self.bridge.subnet} on {self.bridge.name} are taken",

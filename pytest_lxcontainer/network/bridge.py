@@ -20,6 +20,9 @@ from .leases import Lease, take
 PREFIX = "lxt"
 """Every bridge and host-side veth of ours starts so; interface names have at most 15 characters."""
 
+USER_BRIDGE = f"{PREFIX}usr0"
+"""The bridge that ordinary users' containers share where this package sets the host up for them."""
+
 RANGE = ipaddress.IPv4Network("10.64.0.0/10")
 SUBNET_PREFIX = 22
 
@@ -30,11 +33,16 @@ _SBIN = "/usr/sbin:/sbin:/usr/bin:/bin"
 
 @dataclass(frozen=True, slots=True)
 class Bridge:
-    """An Ethernet bridge with an address of the host's; containers take theirs from *subnet*."""
+    """An Ethernet bridge with an address of the host's; containers take theirs from *subnet*.
+
+    *leads_out* is whether packets from it go beyond the host. Where they do not, containers get no default route: a look-up
+    or connection to the world then fails at once, and does not wait for answers that cannot come.
+    """
 
     name: str
     gateway: ipaddress.IPv4Address
     subnet: ipaddress.IPv4Network
+    leads_out: bool = False
 
     def candidates(self, start: int) -> Iterator[ipaddress.IPv4Address]:
         """Every address a container may have, beginning *start* addresses in, so that runs seldom meet."""
@@ -117,7 +125,7 @@ def existing_bridge(name: str) -> Bridge | None:
     for link in json.loads(_ip_output("-4", "-json", "address", "show", "dev", name) or "[]"):
         for info in link.get("addr_info", ()):
             interface = ipaddress.IPv4Interface(f"{info['local']}/{info['prefixlen']}")
-            return Bridge(name, interface.ip, interface.network)
+            return Bridge(name, interface.ip, interface.network, leads_out=not name.startswith(PREFIX) and _forwards())
     return None
 
 
@@ -129,6 +137,10 @@ def make_user_bridge(name: str) -> Bridge:
     bridge, lease = create_bridge(name)
     lease.release()
     return bridge
+
+
+def _forwards() -> bool:
+    return Path("/proc/sys/net/ipv4/ip_forward").read_text().strip() == "1"
 
 
 def _subnets() -> Iterator[ipaddress.IPv4Network]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 CONTAINERS = pytest.StashKey[list[Any]]()
 
-_LINES = 100
+_LINES = 50
 
 
 def track(request: pytest.FixtureRequest, container: Container) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,8 @@ SUBGID = Path("/etc/subgid")
 ROOT_BASE = 0x70000000
 """Where root's containers live without an entry of root's own: above the ranges that distributions
 (100000 up) and systemd-nspawn (0x00080000 to 0x6FFFFFFF) hand out, and still a positive 32-bit number."""
+FIRST_SUBORDINATE = 100000
+"""Where distributions begin to hand ids out (SUB_UID_MIN of login.defs(5))."""
 ID_COUNT = 65536
 """The ids an ordinary image may use: 0 to 65535, so that nobody (65534) is among them."""
 
@@ -75,7 +77,7 @@ class IdMap:
             lacking = subuid if uids is None else subgid
             raise HostNotReadyError(
                 f"user {name} has no {ID_COUNT - 1} subordinate ids in {lacking}",
-                hint=f"usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}",
+                hint=f"as root: {command_for_ids(name, subuid=subuid, subgid=subgid)}",
             )
         return cls((IdRange(0, uid, 1), IdRange(1, *uids)), (IdRange(0, gid, 1), IdRange(1, *gids)))
 
@@ -105,6 +107,20 @@ class IdMap:
         return _outside(self.gid_ranges, inside)
 
 
+def command_for_ids(name: str, *, subuid: Path = SUBUID, subgid: Path = SUBGID) -> str:
+    """Return the command that gives user *name* subordinate ids which nobody has in either file."""
+    first = FIRST_SUBORDINATE
+    for start, count in sorted((*_ranges_in(subuid), *_ranges_in(subgid))):
+        if start < first + ID_COUNT:
+            first = max(first, start + count)
+    free = f"{first}-{first + ID_COUNT - 1}"
+    return f"usermod --add-subuids {free} --add-subgids {free} {name}"
+
+
+def _ranges_in(path: Path) -> list[tuple[int, int]]:
+    return [(start, count) for _, start, count in _entries(path)]
+
+
 def _outside(ranges: Sequence[IdRange], inside: int) -> int:
     if not ranges:
         return inside
@@ -116,18 +132,21 @@ def _outside(ranges: Sequence[IdRange], inside: int) -> int:
 
 def _subordinate(path: Path, uid: int, name: str, needed: int) -> tuple[int, int] | None:
     """Return the first range in *path* that belongs to the user and has *needed* ids."""
+    own = ((start, count) for owner, start, count in _entries(path) if owner in (name, str(uid)))
+    return next(((start, count) for start, count in own if count >= needed), None)
+
+
+def _entries(path: Path) -> Iterator[tuple[str, int, int]]:
+    """Yield owner, first id and count of each line that is in the form of subuid(5)."""
     try:
         lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except FileNotFoundError:
-        return None
+        return
     for line in lines:
         owner, _, numbers = line.strip().partition(":")
         start, _, count = numbers.partition(":")
-        if owner not in (name, str(uid)) or not (start.isdecimal() and count.isdecimal()):
-            continue
-        if int(count) >= needed:
-            return int(start), int(count)
-    return None
+        if start.isdecimal() and count.isdecimal():
+            yield owner, int(start), int(count)
 
 
 def _user_name(uid: int) -> str:

@@ -12,6 +12,7 @@ import os
 import shutil
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 
 from ..errors import LxContainerError
@@ -21,7 +22,7 @@ from .loop import Loop
 from .owner import Owner
 from .run import Run
 from .server import Server, ignore_terminal_signals
-from .sweep import OWNER_FILE
+from .sweep import OWNER_FILE, remove_directory
 
 
 def main(arguments: list[str]) -> int:
@@ -47,7 +48,7 @@ def main(arguments: list[str]) -> int:
     gc.freeze()
     server.serve()
     listener.close()
-    shutil.rmtree(directory, ignore_errors=True)
+    remove_directory(directory, partial(shutil.rmtree, ignore_errors=True))
     return 0
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..container import liblxc
 from ..container.attach import Target
-from ..container.cgroups import Hierarchies, cgroups_of
+from ..container.cgroups import Hierarchies, cgroups_of, entry_files
 from .console import Console
 
 
@@ -27,6 +27,8 @@ class Boot:
         self.output = output
         self.init: int | None = None
         self.init_pidfd: int | None = None
+        self.entry: int | None = None
+        self.entry_pidfd: int | None = None
         self.command: int | None = None
         self.executed = False
         self.monitor_code: int | None = None
@@ -67,6 +69,10 @@ class Boot:
         assert self.init is not None  # a command is init's child
         try:
             self.init_pidfd = os.pidfd_open(self.init)
+            # LXC's init has changed its user without an execve where an image has a USER, which makes it opaque to
+            # an ordinary user (PR_SET_DUMPABLE of prctl(2)); the command lives as long, in the same namespaces.
+            self.entry = self.init if _is_open(self.init) else command
+            self.entry_pidfd = os.pidfd_open(self.entry)
             self.cgroups = cgroups_of(self.init, hierarchies)
         except OSError:
             return
@@ -83,9 +89,9 @@ class Boot:
 
     def target(self, own_cgroups: bool, user_namespace: bool, dropped: tuple[str, ...]) -> Target:
         """How to get into the container."""
-        assert self.init_pidfd is not None  # only running containers are entered
-        procs = tuple({path / "cgroup.procs": None for path in self.cgroups.values()}) if own_cgroups else ()
-        return Target(self.init_pidfd, procs, user_namespace, dropped)
+        assert self.entry_pidfd is not None  # only running containers are entered
+        files = entry_files(self.cgroups) if own_cgroups else ()
+        return Target(self.entry_pidfd, files, user_namespace, dropped)
 
     def signal_command(self, number: int) -> None:
         """Send a signal to the command itself, past LXC's init, which would add a deadline of its own."""
@@ -113,7 +119,7 @@ class Boot:
 
     def close(self) -> None:
         """Close what is open."""
-        for fd in (self.monitor_pidfd, self.output, self._stdin, self.init_pidfd):
+        for fd in (self.monitor_pidfd, self.output, self._stdin, self.init_pidfd, self.entry_pidfd):
             if fd is not None:
                 os.close(fd)
 
@@ -131,6 +137,15 @@ def _children(pid: int) -> list[int]:
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
         return []
+
+
+def _is_open(pid: int) -> bool:
+    """Whether this process may look at the namespaces of *pid*, and so enter them."""
+    try:
+        Path(f"/proc/{pid}/ns/user").readlink()
+    except PermissionError:
+        return False
+    return True
 
 
 def _is_init(pid: int) -> bool:

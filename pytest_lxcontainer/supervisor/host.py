@@ -5,6 +5,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,9 @@ SECCOMP_PROFILES = (
     Path("/usr/share/lxc/config/common.seccomp"),
     Path("/usr/local/share/lxc/config/common.seccomp"),
 )
+
+LIMITING = {"memory", "pids"}
+"""Controllers without which there are no limits worth the name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +46,7 @@ class Host:
     @property
     def limits_apply(self) -> bool:
         """Whether cgroups that can limit a container are this user's to make."""
-        if self.hierarchies.limits_on_v1:
-            return "memory" in self.cgroup_base and "pids" in self.cgroup_base
-        return "" in self.cgroup_base
+        return limits_apply_in(self.cgroup_base, self.hierarchies)
 
 
 def inspect_host(disk_of: Path) -> Host:
@@ -59,13 +61,18 @@ def inspect_host(disk_of: Path) -> Host:
     return Host(
         uid=uid,
         user=entry.pw_name,
-        groups=tuple(grp.getgrgid(gid).gr_name for gid in os.getgrouplist(entry.pw_name, entry.pw_gid) if _known(gid)),
+        groups=groups_of(entry),
         idmap=IdMap.for_host(),
         hierarchies=hierarchies,
-        cgroup_base=_writable_base(uid, hierarchies),
+        cgroup_base=writable_base(uid, hierarchies),
         seccomp_profile=next((path for path in SECCOMP_PROFILES if path.exists()), None),
         disks=(f"{os.major(device)}:{os.minor(device)}",) if os.major(device) else (),
     )
+
+
+def groups_of(entry: pwd.struct_passwd) -> tuple[str, ...]:
+    """Names of the groups that a user is in."""
+    return tuple(grp.getgrgid(gid).gr_name for gid in os.getgrouplist(entry.pw_name, entry.pw_gid) if _known(gid))
 
 
 def _known(gid: int) -> bool:
@@ -76,7 +83,31 @@ def _known(gid: int) -> bool:
     return True
 
 
-def _writable_base(uid: int, hierarchies: Hierarchies) -> dict[str, Path]:
+def writable_base(uid: int, hierarchies: Hierarchies) -> dict[str, Path]:
     """Root's containers go beside init's cgroup, as LXC has it, an ordinary user's below the user's own."""
     base = cgroups_of(1 if uid == 0 else os.getpid(), hierarchies)
+    # Where systemd keeps itself, and LXC does not look.
+    base = {name: path.parent if path.name == "init.scope" else path for name, path in base.items()}
     return {name: path for name, path in base.items() if os.access(path, os.W_OK)}
+
+
+def limits_apply_in(base: Mapping[str, Path], hierarchies: Hierarchies) -> bool:
+    """Whether cgroups made below *base* (as `writable_base` gives it) can limit a container.
+
+    On v2 their controllers must be switched on there, which only its root allows while it holds processes itself:
+    https://docs.kernel.org/admin-guide/cgroup-v2.html#no-internal-process-constraint
+    """
+    if hierarchies.limits_on_v1:
+        return base.keys() >= LIMITING
+    unified = base.get("")
+    if unified is None:
+        return False
+    is_root = not (unified / "cgroup.type").exists()
+    return _words(unified / ("cgroup.controllers" if is_root else "cgroup.subtree_control")) >= LIMITING
+
+
+def _words(path: Path) -> set[str]:
+    try:
+        return set(path.read_text().split())
+    except OSError:
+        return set()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..container import files
-from ..container.attach import Target, spawn
+from ..container.attach import Spawned, Target, spawn
 from ..container.backend import ExecSpec, Status
 from ..container.cgroups import processes_below, remove_tree
 from ..container.liblxc import REFUSED, exit_code_in, problems_in
@@ -102,7 +103,8 @@ class Life:
         if self.address is None:
             return None
         held = self.address
-        return Interface(held.bridge.name, self._reserved.pair, held.with_prefix, str(held.bridge.gateway), held.mac)
+        gateway = str(held.bridge.gateway) if held.bridge.leads_out else None
+        return Interface(held.bridge.name, self._reserved.pair, held.with_prefix, gateway, held.mac)
 
     async def start(self, timeout: float) -> None:
         """Start it; returns once its command runs, or has run and ended.
@@ -116,10 +118,11 @@ class Life:
         self._log_start = self.lxc_log.stat().st_size if self.lxc_log.exists() else 0
         self.state, self.exit_code, self.reason = "STARTING", None, ""
         env = dict(self.spec.env)
-        self.boot = Boot.begin(self.name, self.directory.parent, self.spec.command, env, self.console)
-        while not self.boot.ended() and not self.boot.probe(self.host.hierarchies):
+        boot = self.boot = Boot.begin(self.name, self.directory.parent, self.spec.command, env, self.console)
+        # It may be settled, and `self.boot` be gone, by `pump` or whoever else notices its end first.
+        while not boot.ended() and not boot.probe(self.host.hierarchies):
             if time.monotonic() > deadline:
-                self.boot.kill_init()
+                boot.kill_init()
                 await self.until_ended(KILL_GRACE)
                 raise WaitTimeoutError(
                     f"container {self.name} did not start within {timeout:g} s",
@@ -128,14 +131,15 @@ class Life:
                     container=self.name,
                     details="\n".join(problems_in(self._log())),
                 )
-            await wait([self.boot.monitor_pidfd], PROBE_INTERVAL)
-        if self.boot.ended():
-            self._check_start(self.boot)
+            await wait([boot.monitor_pidfd], PROBE_INTERVAL)
+        if boot.ended():
+            self._check_start(boot)
             self.settle()
         else:
-            assert self.boot.init is not None  # its command has been executed
+            assert boot.init is not None  # its command has been executed
             # For a sweep after this process's own death.
-            (self.directory / "init").write_text(str(Owner.of(self.boot.init)))
+            with suppress(ProcessLookupError):  # it may have ended just now, as `pump` will find
+                (self.directory / "init").write_text(str(Owner.of(boot.init)))
             self.state = "RUNNING"
 
     def _check_start(self, boot: Boot) -> None:
@@ -229,8 +233,8 @@ class Life:
             raise self._not_delegated("freezing")
         self.state = "FROZEN" if frozen else "RUNNING"
 
-    def exec(self, spec: ExecSpec, stdio: list[int]) -> int:
-        """Start a command in it; returns its pid, a child of this process."""
+    def exec(self, spec: ExecSpec, stdio: list[int]) -> Spawned:
+        """Start a command in it."""
         try:
             return spawn(self._target(), spec, stdio)
         except OSError as error:
@@ -247,8 +251,8 @@ class Life:
     def stats(self) -> dict[str, Any]:
         """Measure it."""
         boot = self.running()
-        assert boot.init is not None  # running implies it
-        return read_stats(boot.init, boot.cgroups, self.host.limits_apply)
+        assert boot.entry is not None  # running implies it
+        return read_stats(boot.entry, boot.cgroups, self.host.limits_apply)
 
     def running(self) -> Boot:
         """The running boot, or `NotRunningError` that says how it ended."""
@@ -296,14 +300,26 @@ class Life:
         except OSError:
             return ""
 
-    def remove_cgroups(self) -> None:
-        """Remove what LXC leaves: on cgroup v1 it cannot remove the directory its monitor is in."""
+    def remove_cgroups(self) -> bool:
+        """Remove what LXC leaves: on cgroup v1 it cannot remove the directory its monitor is in.
+
+        Tells whether all are gone; processes that are in them are killed, which takes the kernel a moment.
+        """
+        gone = True
         for base in set(self.host.cgroup_base.values()):
             directory = base / self._reserved.cgroup
             if not remove_tree(directory):
                 for pid in processes_below(directory):
-                    os.kill(pid, signal.SIGKILL)
-                remove_tree(directory)
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                gone = remove_tree(directory) and gone
+        return gone
+
+    async def until_clean(self) -> None:
+        """Wait until nothing is left of the last start: a killed monitor leaves dying processes in the cgroups."""
+        deadline = time.monotonic() + KILL_GRACE
+        while not self.remove_cgroups() and time.monotonic() < deadline:
+            await wait([], PROBE_INTERVAL)
 
     def close(self) -> None:
         """Give address and files of a container that has ended back."""

@@ -78,28 +78,38 @@ class Loop:
         except Exception:
             traceback.print_exc()
             return
-        self._suspend(_Wait(work, fds), timeout)
+        waiter = _Wait(work, fds)
+        try:
+            self._suspend(waiter, timeout)
+        except (OSError, ValueError):  # a descriptor that is closed, or of a kind that cannot be waited for
+            traceback.print_exc()
+            self._forget(waiter)
+            work.close()
 
     def _suspend(self, waiter: _Wait, timeout: float | None) -> None:
         for fd in waiter.fds:
             waiters = self._waiters.setdefault(fd, [])
+            if waiters:
+                # If fd was closed while they waited, the kernel has forgotten it, and this is another of its number.
+                self._selector.unregister(fd)
             waiters.append(waiter)
-            if len(waiters) == 1:
-                self._selector.register(fd, selectors.EVENT_READ)
+            self._selector.register(fd, selectors.EVENT_READ)
         if timeout is not None:
             heapq.heappush(self._timers, (time.monotonic() + timeout, next(self._serial), waiter))
 
     def _resume(self, waiter: _Wait, ready: Ready) -> None:
-        if waiter.done:
-            return
+        if not waiter.done:
+            self._forget(waiter)
+            self._step(waiter.work, ready)
+
+    def _forget(self, waiter: _Wait) -> None:
         waiter.done = True
         for fd in waiter.fds:
-            waiters = self._waiters[fd]
-            waiters.remove(waiter)
-            if not waiters:
-                del self._waiters[fd]
+            waiters = [other for other in self._waiters.pop(fd, ()) if other is not waiter]
+            if waiters:
+                self._waiters[fd] = waiters
+            elif fd in self._selector.get_map():
                 self._selector.unregister(fd)
-        self._step(waiter.work, ready)
 
 
 class _Wait:

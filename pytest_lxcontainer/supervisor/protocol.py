@@ -77,6 +77,8 @@ def describe(error: BaseException) -> Message:
         if isinstance(value, (str, int, float)) or value is None
         if key not in ("message", "details", "hint")
     }
+    if isinstance(error, OSError):
+        extra["errno"] = error.errno  # not in vars(): OSError keeps it elsewhere
     basics = {"message": error.message, "details": error.details, "hint": error.hint}
     return {"kind": type(error).__name__, **basics, "extra": extra}
 

@@ -144,7 +144,7 @@ class Run:
             if not await life.until_ended(KILL_GRACE) and life.boot is not None:
                 life.boot.kill_monitor()
                 await life.until_ended(KILL_GRACE)
-            life.remove_cgroups()
+            await life.until_clean()
             life.close()
             if life.spec.group and self.lives:
                 self._write_hosts(life.spec.group)

@@ -149,6 +149,8 @@ class Server:
 
     async def _start(self, call: _Call) -> Any:
         life = self._run.life(call.message["name"])
+        if life.exit_code is not None:
+            await life.until_clean()
         starting = life.start(call.message["timeout"])
         self._loop.spawn(_pump_when_begun(life))
         await starting
@@ -185,7 +187,8 @@ class Server:
             gid=message["gid"],
             groups=tuple(message["groups"]),
         )
-        pid = self._run.life(message["name"]).exec(spec, call.fds)
+        spawned = self._run.life(message["name"]).exec(spec, call.fds)
+        pid = spawned.pid
         pidfd = os.pidfd_open(pid)
         while call.fds:
             os.close(call.fds.pop())
@@ -202,6 +205,7 @@ class Server:
             raise
         finally:
             os.close(pidfd)
+            os.waitpid(spawned.helper, 0)
             _, status = os.waitpid(pid, 0)
         return {"exit_code": os.waitstatus_to_exitcode(status)}
 

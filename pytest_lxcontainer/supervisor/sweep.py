@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -17,6 +18,9 @@ from .owner import Owner
 OWNER_FILE = "supervisor"
 """In a run's directory: the `Owner` text of its supervisor, written before anything else is made."""
 
+LXC_LOCKS = Path("/run/lxc/lock")
+"""Where root's LXC makes a lock file for each container, under its directory's path, and leaves it."""
+
 _GRACE = 60.0
 """Seconds a run's directory may be without that file, being made just now."""
 
@@ -29,6 +33,14 @@ def sweep(runs_dir: Path, discard: Callable[[Path], None]) -> list[str]:
             _remove_run(directory, discard)
             swept.append(directory.name)
     return swept
+
+
+def remove_directory(directory: Path, discard: Callable[[Path], None]) -> None:
+    """Remove a run's directory with *discard*, and the files that belong to it elsewhere."""
+    if os.geteuid() == 0:
+        shutil.rmtree(LXC_LOCKS / directory.relative_to("/"), ignore_errors=True)
+    discard(directory)
+    directory.with_suffix(".log").unlink(missing_ok=True)
 
 
 def _alive(directory: Path) -> bool:
@@ -50,7 +62,7 @@ def _remove_run(directory: Path, discard: Callable[[Path], None]) -> None:
         for name in links_of(directory.name):
             delete_link(name)
     _unlink_alias(directory)
-    discard(directory)
+    remove_directory(directory, discard)
 
 
 def _noted(path: Path) -> list[str]:

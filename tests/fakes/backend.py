@@ -183,12 +183,12 @@ class _Container:
             except OSError as error:
                 os.write(theirs, f"exec: {error.strerror}\n".encode())
                 self._exit_code = NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
-                os.close(self._stdin)
             finally:
                 os.close(stdin)
                 os.close(theirs)
             self.log.follow(output)
             if self._process is None:
+                os.close(self._stdin)
                 self.log.finish()
             return self.status()
 
@@ -228,7 +228,7 @@ class _Container:
             return
         kill_tree(self._process.pid)
         for handle in self._execs:
-            handle.kill()
+            handle.end()
         code = self._process.returncode
         self._exit_code = 128 - code if code < 0 else code
         self._process, self._execs, self._frozen = None, [], False
@@ -244,12 +244,10 @@ class FakeExec:
         self._process: subprocess.Popen[bytes] | None = None
         try:
             self._process = _popen(spec.args, spec.env, cwd, *stdio)
+            self._end = os.pidfd_open(self._process.pid)
         except OSError as error:
             os.write(stdio[2], f"exec: {error.filename}: {error.strerror}\n".encode())
             self._exit_code = NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
-        self._end = os.pidfd_open(self._process.pid) if self._process else os.open("/dev/null", os.O_RDONLY)
-        if self._process is None:
-            os.close(self._end)
             self._end, writer = os.pipe()
             os.close(writer)
 
@@ -268,9 +266,14 @@ class FakeExec:
         return self._exit_code
 
     def kill(self) -> None:
-        if self._exit_code is None and self._process is not None:
+        self.end()
+        self.wait()
+
+    def end(self) -> None:
+        """Kill it, and leave it to whoever holds this to learn of that."""
+        if self._process is not None and self._process.poll() is None:
             kill_tree(self._process.pid)
-            self.wait()
+            self._process.wait()
 
     def abandon(self) -> None:
         self.kill()
@@ -281,52 +284,53 @@ class _Log:
 
     def __init__(self) -> None:
         self._chunks: list[tuple[float, bytes]] = []
+        self._lock = threading.Lock()
+        self._pipe = -1
+        self._wake = -1
         self._reader: threading.Thread | None = None
-        self._stop: tuple[int, int] | None = None
 
     def since(self, seconds: float) -> bytes:
-        # What a command wrote before it was asked for is there, though its reader may not have been scheduled yet.
-        time.sleep(0.02)
+        self._drain()
         return b"".join(data for when, data in self._chunks if when >= seconds)
 
-    def follow(self, fd: int) -> None:
-        os.set_blocking(fd, False)
-        self._stop = os.pipe()
-        self._reader = threading.Thread(target=self._read, args=(fd, self._stop[0]), daemon=True)
+    def follow(self, pipe: int) -> None:
+        os.set_blocking(pipe, False)
+        self._pipe = pipe
+        stop, self._wake = os.pipe()
+        self._reader = threading.Thread(target=self._watch, args=(pipe, stop), daemon=True)
         self._reader.start()
 
     def finish(self) -> None:
         """Take what is left and stop, though somebody may still hold the pipe's other end."""
-        if self._reader is not None and self._stop is not None:
-            os.close(self._stop[1])
+        self._drain()
+        os.close(self._wake)
+        if self._reader is not None:
             self._reader.join()
-            os.close(self._stop[0])
-            self._reader = self._stop = None
+        with self._lock:
+            os.close(self._pipe)
+            self._pipe = -1
 
-    def _read(self, fd: int, stop: int) -> None:
+    def _watch(self, pipe: int, stop: int) -> None:
         with selectors.DefaultSelector() as selector:
-            selector.register(fd, selectors.EVENT_READ)
             selector.register(stop, selectors.EVENT_READ)
-            while True:
-                ready = {key.fd for key, _ in selector.select()}
-                if self._take(fd):
-                    continue
-                if stop in ready:
-                    break
-                selector.unregister(fd)
-                selector.select()
-                break
-        os.close(fd)
+            selector.register(pipe, selectors.EVENT_READ)
+            while stop not in {key.fd for key, _ in selector.select()}:
+                if not self._drain():
+                    selector.unregister(pipe)
+        os.close(stop)
 
-    def _take(self, fd: int) -> bool:
-        """Read once; false where there is nothing (more)."""
-        try:
-            data = os.read(fd, 1 << 16)
-        except BlockingIOError:
-            return False
-        if data:
-            self._chunks.append((time.time(), data))
-        return bool(data)
+    def _drain(self) -> bool:
+        """Take what is there now; false at the pipe's end."""
+        with self._lock:
+            while self._pipe >= 0:
+                try:
+                    data = os.read(self._pipe, 1 << 16)
+                except BlockingIOError:
+                    return True
+                if not data:
+                    break
+                self._chunks.append((time.time(), data))
+        return False
 
 
 def _popen(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -11,8 +12,10 @@ from typing import Any
 import pytest
 
 from pytest_lxcontainer.container.container import Container
+from pytest_lxcontainer.image import Digest
 from pytest_lxcontainer.provision import Provisioner, Settings, parse_mirrors
 
+from ..fakes.images import OCI_LAYER, Layer
 from ..fakes.registry import FakeRegistry
 from .leaks import Leaks
 
@@ -72,6 +75,16 @@ def registry() -> Iterator[FakeRegistry]:
     """A registry of the test's own; what it holds is named ``{registry.host}/repository:tag``."""
     with FakeRegistry() as registry:
         yield registry
+
+
+@pytest.fixture(scope="session")
+def busybox_layer(provisioner: Provisioner) -> Layer:
+    """The busybox image as one layer of an image to be made."""
+    config = provisioner.pull(BUSYBOX).config
+    manifest = json.loads(provisioner.layout.blob(provisioner.pull(BUSYBOX).digest).read_bytes())
+    (descriptor,) = manifest["layers"]
+    blob = provisioner.layout.blob(Digest.parse(descriptor["digest"])).read_bytes()
+    return Layer(blob, config.diff_ids[0], OCI_LAYER + "+gzip")
 
 
 def wait_until(condition: Any, timeout: float = 5.0) -> None:

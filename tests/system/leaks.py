@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import struct
 import time
 from collections.abc import Iterable, Iterator
@@ -20,6 +21,7 @@ GRACE = 5.0
 
 _POLL = 0.02
 _SUPERVISOR = "pytest_lxcontainer.supervisor"
+_RUN_ID = re.compile("[0-9a-f]{8}")
 _IN_CREATE = 0x100
 _EVENT = struct.Struct("iIII")
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -51,7 +53,7 @@ class Leaks:
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code), str(runs_dir))
         self._watches.append((fd, runs_dir))
-        self.run_ids.update(path.name for path in runs_dir.iterdir() if path.is_dir())
+        self.run_ids.update(path.name for path in runs_dir.iterdir() if _RUN_ID.fullmatch(path.name))
 
     def snapshot(self) -> None:
         """Take what is there now as the state to come back to."""
@@ -79,7 +81,8 @@ class Leaks:
                 data = os.read(fd, 1 << 16)
             except BlockingIOError:
                 continue
-            self.run_ids.update(name.partition(".")[0] for name in _created(data))
+            names = (name.partition(".")[0] for name in _created(data))
+            self.run_ids.update(name for name in names if _RUN_ID.fullmatch(name))
 
 
 def _created(data: bytes) -> Iterator[str]:
@@ -188,3 +191,14 @@ def _paths(runs_dir: Path, run_ids: set[str]) -> Iterator[Path]:
             yield path
             if path.is_dir():
                 yield from (each for each in path.iterdir() if each.is_dir())
+
+
+def supervisor_of(run_id: str) -> int:
+    """The process that owns the run."""
+    pids = [process.pid for process in _processes() if process.run_id == run_id]
+    # Its forks have its command line, too.
+    return next(pid for pid in pids if parent_of(pid) not in pids)
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])

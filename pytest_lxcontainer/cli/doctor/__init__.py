@@ -1,0 +1,1 @@
+"""``lxcontainer doctor``: what this host lacks, and the command that mends it."""

@@ -1,0 +1,41 @@
+"""``lxcontainer pull``: images into the store."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..image import Image
+    from .grammar import Commands
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command."""
+    parser = commands.add_parser("pull", help="pull images into the store")
+    parser.add_argument("references", nargs="+", metavar="REF", help="e.g. redis:7 or ghcr.io/owner/name@sha256:…")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Pull each reference in turn; the first that fails ends it."""
+    from ..image import Reference
+    from ..provision import Provisioner
+
+    references = [Reference.parse(text) for text in options.references]
+    with Provisioner() as provisioner:
+        for reference in references:
+            print(told(provisioner.pull(reference)), flush=True)
+    return 0
+
+
+def told(image: Image) -> str:
+    """What is printed of a pulled *image*, ending as Docker's does with the canonical reference."""
+    from ..container.units import ByteSize
+
+    layers = len(image.lower_dirs)
+    return (
+        f"{image.reference.familiar}: {layers} layer{'s' * (layers != 1)}, {ByteSize(image.size)}\n"
+        f"Digest: {image.digest}\n"
+        f"{image.reference}"
+    )

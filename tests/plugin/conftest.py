@@ -1,0 +1,94 @@
+"""Pytest runs of their own, with the plugin, as a user starts them."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ..system.leaks import Leaks
+
+# A suite without xdist has nothing to say about it.
+collect_ignore = [] if importlib.util.find_spec("xdist") else ["test_xdist.py"]
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(leaks: Leaks, monkeypatch: pytest.MonkeyPatch, store: Path) -> None:
+    """Every run here has the store of all tests, leaves the host as it was, and is told by its test alone what to do."""
+    for name in ("IMAGE", "PULL", "PLATFORM", "TIMEOUT"):
+        monkeypatch.delenv(f"LXCONTAINER_{name}", raising=False)
+    monkeypatch.setenv("LXCONTAINER_STORE", str(store))
+
+
+class Inner:
+    """Runs pytest in a process of its own, in a directory of its own."""
+
+    def __init__(self, pytester: pytest.Pytester) -> None:
+        self.pytester = pytester
+        self.path = pytester.path
+        self._started: list[subprocess.Popen[bytes]] = []
+
+    def write(self, **files: str) -> None:
+        """Write Python files: ``conftest="..."``."""
+        for name, text in files.items():
+            path = self.path / f"{name}.py"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(textwrap.dedent(text))
+
+    def run(self, *options: str, **files: str) -> pytest.RunResult:
+        """Run it to its end, with warnings as errors."""
+        self.write(**files)
+        return self.pytester.runpytest_subprocess("-W", "error", "-p", "no:cacheprovider", *options)
+
+    def start(self, *options: str, **files: str) -> subprocess.Popen[bytes]:
+        """Start it; the test waits until something it does has been `reached`."""
+        self.write(**files)
+        command = [sys.executable, "-m", "pytest", "-W", "error", "-p", "no:cacheprovider", *options]
+        with self.log.open("wb") as log:
+            process = subprocess.Popen(command, cwd=self.path, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        self._started.append(process)
+        return process
+
+    @property
+    def log(self) -> Path:
+        """Where what was started writes to."""
+        return self.path / "log"
+
+    def reached(self, name: str, timeout: float = 30.0) -> str:
+        """Wait for the file *name* to have content, and return it."""
+        deadline = time.monotonic() + timeout
+        path = self.path / name
+        while not (path.exists() and path.read_text()):
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.01)
+        return path.read_text()
+
+    def close(self) -> None:
+        for process in self._started:
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+            process.wait()
+
+
+@pytest.fixture
+def inner(pytester: pytest.Pytester) -> Iterator[Inner]:
+    inner = Inner(pytester)
+    yield inner
+    inner.close()
+
+
+def lines(result: pytest.RunResult) -> str:
+    return result.stdout.str() + result.stderr.str()
+
+
+def environment(**values: Any) -> dict[str, str]:
+    return {**os.environ, **{name: str(value) for name, value in values.items()}}

@@ -1,0 +1,85 @@
+"""Images that are unusual in shape."""
+
+from __future__ import annotations
+
+import importlib.machinery
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_lxcontainer import MiB
+from pytest_lxcontainer.rootfs.overlay import read_file
+
+from ..fakes.images import Dir, File, Layer, Opaque, Symlink, Whiteout, image, layer, push
+from ..fakes.registry import FakeRegistry
+from .conftest import BUSYBOX, Runner
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+LAYERS = 120
+
+
+@pytest.fixture
+def docker_registry(tmp_path: Path) -> Iterator[str]:
+    """An empty docker-registry; gives its address."""
+    loader = importlib.machinery.SourceFileLoader("with_registry", str(SCRIPTS / "with-registry"))
+    spec = importlib.util.spec_from_loader("with_registry", loader)
+    assert spec is not None
+    script = importlib.util.module_from_spec(spec)
+    loader.exec_module(script)
+    with script.registry(tmp_path) as address:
+        yield address
+
+
+def test_a_stack_of_120_layers_starts(run: Runner, docker_registry: str, busybox_layer: Layer) -> None:
+    layers = [layer({f"srv/{number}": str(number), "srv/last": str(number)}) for number in range(1, LAYERS)]
+    push(image([busybox_layer, *layers], Cmd=["sleep", "60"]), f"http://{docker_registry}", "tall", "1")
+    container = run(f"{docker_registry}/tall:1")
+    assert len(container.image.lower_dirs) == LAYERS
+    assert container.read_text("/srv/last") == str(LAYERS - 1)
+    assert len(container.listdir("/srv")) == LAYERS
+
+
+def test_what_an_upper_layer_removes_is_gone(run: Runner, registry: FakeRegistry, busybox_layer: Layer) -> None:
+    layers = [
+        busybox_layer,
+        layer({"srv/d/old": "x", "srv/gone": "x", "srv/link": Symlink("gone")}),
+        layer({"srv/gone": Whiteout(), "srv/d": Dir(), "srv/d/": Opaque(), "srv/d/new": "x"}),
+    ]
+    registry.push(image(layers, Cmd=["sleep", "60"]), "box", "1")
+    container = run(f"{registry.host}/box:1")
+    assert container.listdir("/srv") == ["d", "link"]
+    assert container.listdir("/srv/d") == ["new"]
+    assert container.exec(["cat", "/srv/link"]).exit_code == 1
+
+
+def test_a_static_binary_on_scratch_starts(run: Runner, registry: FakeRegistry) -> None:
+    program = read_file(run.provisioner.pull(BUSYBOX).lower_dirs, "bin/busybox", limit=8 * MiB)
+    assert program is not None
+    only = layer({"busybox": File(program, 0o755)})
+    registry.push(image([only], Entrypoint=["/busybox"], Cmd=["sleep", "60"]), "scratch", "1")
+    container = run(f"{registry.host}/scratch:1")
+    assert container.command == ("/busybox", "sleep", "60")
+    assert container.check_output(["/busybox", "id", "-u"]) == "0"
+    assert {"busybox", "dev", "etc", "proc", "sys"} <= set(container.listdir("/"))
+
+
+def test_a_layer_used_by_two_images_is_unpacked_once(
+    run: Runner, registry: FakeRegistry, busybox_layer: Layer
+) -> None:
+    for name in ("one", "two"):
+        registry.push(image([busybox_layer, layer({"srv/name": name})], Cmd=["sleep", "60"]), name, "1")
+    one, two = (run.provisioner.pull(f"{registry.host}/{name}:1") for name in ("one", "two"))
+    assert one.lower_dirs[0] == two.lower_dirs[0]
+    assert one.lower_dirs[1] != two.lower_dirs[1]
+    assert (run(one).read_text("/srv/name"), run(two).read_text("/srv/name")) == ("one", "two")
+
+
+def test_a_working_directory_that_the_image_lacks_is_made(
+    run: Runner, registry: FakeRegistry, busybox_layer: Layer
+) -> None:
+    built = image([busybox_layer], Cmd=["sleep", "60"], WorkingDir="/srv/deep/down", User="nobody", Env=["A=b c"])
+    registry.push(built, "box", "1")
+    container = run(f"{registry.host}/box:1")
+    assert container.check_output("pwd; id -un; echo $A") == "/srv/deep/down\nnobody\nb c"

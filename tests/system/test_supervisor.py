@@ -1,0 +1,172 @@
+"""Whatever is killed, nothing stays for longer than until the next run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_lxcontainer import Container, Provisioner, Settings
+from pytest_lxcontainer.errors import ContainerDiedError, NotRunningError, SupervisorError
+
+from .conftest import BUSYBOX, Runner, is_alive, wait_until
+from .leaks import Leaks, parent_of, supervisor_of
+
+PROGRAM = """
+import sys, time
+from pytest_lxcontainer import Provisioner
+provisioner = Provisioner()
+containers = [provisioner.run("busybox", name=f"box{number}") for number in range(2)]
+containers[1].exec("sleep 4321 &")
+print(provisioner.identity.run_id, *[container.pid for container in containers], flush=True)
+time.sleep(60)
+"""
+
+
+class Program:
+    """Another process with two running containers."""
+
+    def __init__(self, store: Path) -> None:
+        environ = {**os.environ, "LXCONTAINER_STORE": str(store)}
+        self.process = subprocess.Popen([sys.executable, "-c", PROGRAM], env=environ, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        self.run_id, *pids = self.process.stdout.readline().split()
+        self.inits = [int(pid) for pid in pids]
+        self.monitors = [parent_of(pid) for pid in self.inits]
+        self.supervisor = supervisor_of(self.run_id)
+
+    def end(self) -> None:
+        assert self.process.stdout is not None
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def program(settings: Settings) -> Iterator[Program]:
+    program = Program(settings.store)
+    yield program
+    program.end()
+
+
+@pytest.fixture
+def other(settings: Settings) -> Iterator[Provisioner]:
+    """A run of the test's own, in this process."""
+    with Provisioner(settings) as provisioner:
+        yield provisioner
+
+
+def sweep(settings: Settings) -> None:
+    """What the next run does first."""
+    with Provisioner(settings) as provisioner:
+        assert provisioner.backend.names() == {}
+
+
+def test_an_ordinary_end_leaves_nothing(program: Program, leaks: Leaks) -> None:
+    program.process.send_signal(signal.SIGINT)
+    program.process.wait(5)
+    leaks.assert_nothing_new()
+
+
+def test_a_killed_owner_leaves_nothing_without_anybodys_help(program: Program, leaks: Leaks) -> None:
+    program.process.kill()
+    leaks.assert_nothing_new()
+    assert not any(is_alive(pid) for pid in (program.supervisor, *program.monitors, *program.inits))
+
+
+def test_with_the_supervisor_its_containers_die_and_the_next_run_clears_up(
+    other: Provisioner, settings: Settings, leaks: Leaks
+) -> None:
+    container = other.run(BUSYBOX)
+    init = container.pid
+    os.kill(supervisor_of(other.identity.run_id), signal.SIGKILL)
+    with pytest.raises(SupervisorError) as caught:
+        container.exec(["sleep", "60"])
+    assert caught.value.hint
+    with pytest.raises(SupervisorError):
+        other.run(BUSYBOX)
+    wait_until(lambda: not is_alive(init or 0))
+    sweep(settings)
+    leaks.assert_nothing_new()
+
+
+def test_a_command_that_runs_while_the_supervisor_dies_ends_with_an_error(
+    other: Provisioner, settings: Settings
+) -> None:
+    container = other.run(BUSYBOX)
+    with container.popen(["sleep", "60"]) as process:
+        os.kill(supervisor_of(other.identity.run_id), signal.SIGKILL)
+        with pytest.raises(SupervisorError):
+            process.wait(10)
+    sweep(settings)
+
+
+def test_after_owner_and_supervisor_were_killed_the_next_run_removes_everything(
+    program: Program, settings: Settings, leaks: Leaks
+) -> None:
+    os.kill(program.supervisor, signal.SIGSTOP)
+    program.process.kill()
+    os.kill(program.supervisor, signal.SIGKILL)
+    wait_until(lambda: not is_alive(program.supervisor))
+    sweep(settings)
+    leaks.assert_nothing_new()
+
+
+def test_after_everything_but_the_containers_was_killed_the_next_run_removes_them(
+    program: Program, settings: Settings, leaks: Leaks
+) -> None:
+    for pid in (program.supervisor, program.process.pid, *program.monitors):
+        os.kill(pid, signal.SIGSTOP)
+    for pid in (program.process.pid, *program.monitors, program.supervisor):
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not is_alive(program.supervisor))
+    sweep(settings)
+    leaks.assert_nothing_new()
+    assert not any(is_alive(pid) for pid in program.inits)
+
+
+def test_a_run_that_lives_is_not_swept(program: Program, settings: Settings) -> None:
+    sweep(settings)
+    assert all(is_alive(pid) for pid in (program.supervisor, *program.inits))
+
+
+def test_a_container_whose_monitor_is_killed_has_stopped(run: Runner) -> None:
+    container = run(command="echo alive; sleep 100")
+    assert container.pid is not None
+    os.kill(parent_of(container.pid), signal.SIGKILL)
+    container.wait("STOPPED", timeout=10)
+    assert container.exit_code == 137
+    assert "monitor was killed" in container.status().reason
+    with pytest.raises(NotRunningError, match="monitor was killed"):
+        container.exec(["true"])
+    container.start()
+    assert container.check_output(["echo", "again"]) == "again"
+
+
+def test_a_wait_ends_when_the_monitor_is_killed(run: Runner) -> None:
+    container = run()
+
+    def kill(each: Container) -> bool:
+        if each.pid is not None:
+            os.kill(parent_of(each.pid), signal.SIGKILL)
+        return False
+
+    with pytest.raises(ContainerDiedError, match="monitor was killed"):
+        container.wait_for(kill, timeout=10)
+
+
+@pytest.mark.needs_root
+def test_nobody_else_may_speak_to_the_supervisor(provisioner: Provisioner, box: Container) -> None:
+    run_id = provisioner.identity.run_id
+    stranger = (
+        "import os, socket; os.setuid(65534); s = socket.socket(socket.AF_UNIX); s.settimeout(5);"
+        f"s.connect('\\0pytest-lxcontainer/run/{run_id}'); print(s.recv(1))"
+    )
+    done = subprocess.run([sys.executable, "-c", stranger], capture_output=True, text=True, check=True)
+    assert done.stdout == "b''\n"
+    assert box.running
