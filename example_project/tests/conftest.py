@@ -9,8 +9,12 @@ from shortener import Cache, Shortener, Storage
 
 PASSWORD = {"POSTGRES_PASSWORD": "secret"}
 
+# PostgreSQL opens its port a moment before it lets anyone in. Over TCP, since while the image sets its database up, a
+# server answers on the socket only.
+ACCEPTS_CLIENTS = wait.exec(["pg_isready", "--quiet", "--host", "127.0.0.1"])
+
 # One server for a module's tests: starting it takes longer than emptying a table.
-postgres = lxc_container("postgres:15", scope="module", env=PASSWORD, ready=wait.port(5432))
+postgres = lxc_container("postgres:15", scope="module", env=PASSWORD, ready=ACCEPTS_CLIENTS)
 
 
 def dsn_of(host: str) -> str:
@@ -35,7 +39,7 @@ def storage(dsn) -> Iterator[Storage]:
 @pytest.fixture
 def services(containers):
     """A PostgreSQL and a Redis of the test's own, that know each other as ``db`` and ``cache``."""
-    db = containers.run("postgres:15", name="db", env=PASSWORD, ready=wait.port(5432))
+    db = containers.run("postgres:15", name="db", env=PASSWORD, ready=ACCEPTS_CLIENTS)
     cache = containers.run("redis:7", name="cache", ready=wait.port(6379))
     return db, cache
 

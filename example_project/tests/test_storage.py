@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import psycopg
 import pytest
-from pytest_lxcontainer import wait
 
 from shortener import Storage
 
@@ -30,7 +29,6 @@ def test_hits_add_up(storage):
 def test_links_survive_a_restart_of_the_server(storage, postgres, dsn):
     number = storage.add("https://example.org/")
     postgres.restart()
-    postgres.wait_for(wait.port(5432))
     again = Storage(dsn)
     assert again.url(number) == "https://example.org/"
     again.close()

@@ -35,8 +35,8 @@ _SBIN = "/usr/sbin:/sbin:/usr/bin:/bin"
 class Bridge:
     """An Ethernet bridge with an address of the host's; containers take theirs from *subnet*.
 
-    *leads_out* is whether packets from it go beyond the host. Where they do not, containers get no default route: a look-up
-    or connection to the world then fails at once, and does not wait for answers that cannot come.
+    *leads_out* is whether packets from it go beyond the host. Where they do not, containers get no default route:
+    a look-up or connection to the world then fails at once, and does not wait for answers that cannot come.
     """
 
     name: str

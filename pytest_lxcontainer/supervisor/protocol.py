@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import socket
 import struct
-from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,7 +19,6 @@ MAX_FDS = 4
 _HEADER = struct.Struct("!I")
 _MAX_MESSAGE = 64 * 1024 * 1024
 _READ = 1 << 16
-_ANCILLARY = socket.CMSG_SPACE(MAX_FDS * struct.calcsize("i"))
 
 Message = dict[str, Any]
 
@@ -45,7 +43,7 @@ def receive(sock: socket.socket) -> tuple[Message, list[int]]:
 
     Raises `ConnectionError` when the other side is gone.
     """
-    header, fds, _, _ = socket.recv_fds(sock, _HEADER.size, MAX_FDS)
+    header, fds, _, _ = socket.recv_fds(sock, _HEADER.size, MAX_FDS, socket.MSG_CMSG_CLOEXEC)
     if len(header) < _HEADER.size:
         header += _exactly(sock, _HEADER.size - len(header), bool(header))
     length: int = _HEADER.unpack(header)[0]
