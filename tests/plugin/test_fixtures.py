@@ -63,7 +63,6 @@ SCOPES = """
     for_function = lxc_container("busybox")
     for_class = lxc_container("busybox", scope="class")
     for_module = lxc_container("busybox", scope="module", hostname="shared")
-    for_package = lxc_container("busybox", scope="package")
     for_session = lxc_container("busybox", scope="session")
     NAMES = ("function", "class", "module", "package", "session")
 
@@ -72,6 +71,11 @@ SCOPES = """
         containers = {name: request.getfixturevalue(f"for_{name}") for name in NAMES}
         assert all(each.running for each in containers.values())
         print("ids:", *[each.id for each in containers.values()])
+"""
+
+PACKAGE = """
+    from pytest_lxcontainer import lxc_container
+    for_package = lxc_container("busybox", scope="package")
 """
 
 TWO_CLASSES = """
@@ -88,7 +92,9 @@ def test_each_scope_has_one_container(inner: Inner) -> None:
     for package in ("p", "q"):
         (inner.path / package).mkdir()
         (inner.path / package / "__init__.py").touch()
-    files = {"conftest": SCOPES, "p/test_1": TWO_CLASSES, "p/test_2": TWO_CLASSES, "q/test_3": TWO_CLASSES}
+    # For pytest a fixture's package is where it is defined.
+    files = {"conftest": SCOPES, "p/conftest": PACKAGE, "q/conftest": PACKAGE}
+    files |= {"p/test_1": TWO_CLASSES, "p/test_2": TWO_CLASSES, "q/test_3": TWO_CLASSES}
     result = inner.run("-s", **files)
     result.assert_outcomes(passed=9)
     ids = [line.partition("ids: ")[2].split() for line in result.outlines if "ids: " in line]
