@@ -7,7 +7,8 @@ from pytest_lxcontainer import lxc_container, wait
 
 from shortener import Cache, Shortener, Storage
 
-PASSWORD = {"POSTGRES_PASSWORD": "secret"}
+# A database that lives for one test need not survive a power failure.
+PASSWORD = {"POSTGRES_PASSWORD": "secret", "POSTGRES_INITDB_ARGS": "--no-sync"}
 
 # PostgreSQL opens its port a moment before it lets anyone in. Over TCP, since while the image sets its database up, a
 # server answers on the socket only.
