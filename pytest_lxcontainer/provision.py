@@ -306,7 +306,11 @@ class Provisioner:
         return unpacked.self_contained
 
     def _idmap_for(self, privileged: bool) -> IdMap:
-        return IdMap.identity() if privileged else self._idmap
+        if not privileged:
+            return self._idmap
+        if os.geteuid() != 0:
+            raise InvalidSettingsError("privileged=True needs root", hint="run as root, or leave privileged out")
+        return IdMap.identity()
 
     def _sandbox(self, privileged: bool) -> Sandbox:
         from .rootfs.sandbox import Sandbox

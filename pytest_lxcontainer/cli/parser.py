@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from importlib import metadata
 
-from . import images, pull
-from .doctor import command as doctor
+from .doctor.command import add_to as add_doctor
+from .images import add_to as add_images
+from .pull import add_to as add_pull
 
 _ENVIRONMENT = """\
 environment, as the options of pytest:
@@ -27,8 +28,8 @@ def parser() -> argparse.ArgumentParser:
     )
     main.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = main.add_subparsers(metavar="COMMAND", required=True)
-    for module in (pull, images, doctor):
-        module.add_to(commands)
+    for add_to in (add_pull, add_images, add_doctor):
+        add_to(commands)
     return main
 
 

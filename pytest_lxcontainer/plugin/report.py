@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from ..container.container import Container
 
 CONTAINERS = pytest.StashKey[list[Any]]()
+DESTROYED = pytest.StashKey[list[tuple[str, str]]]()
+"""Sections of containers that go in the teardown under way: its report is made when they are gone."""
 
 _LINES = 50
 
@@ -19,17 +21,25 @@ def track(request: pytest.FixtureRequest, container: Container) -> None:
     """Report *container* with the failures in its fixture's scope, until it is destroyed."""
     live = request.node.stash.setdefault(CONTAINERS, [])
     live.append(container)
-    request.addfinalizer(lambda: live.remove(container))
+
+    def let_go() -> None:
+        live.remove(container)
+        request.config.stash.setdefault(DESTROYED, []).append(_section(container))
+
+    request.addfinalizer(let_go)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add a section for each container to a failed test's report."""
     report = yield
+    destroyed = item.config.stash.setdefault(DESTROYED, [])
     if report.failed:
+        report.sections.extend(destroyed)
         for node in item.listchain():
             for container in node.stash.get(CONTAINERS, []):
                 report.sections.append(_section(container))
+    destroyed.clear()
     return report
 
 

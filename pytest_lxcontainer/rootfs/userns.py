@@ -31,7 +31,8 @@ def unshare(flags: int) -> None:
     raise HostNotReadyError(
         f"the kernel refuses a new user namespace: {os.strerror(number)}",
         hint="sysctl -w user.max_user_namespaces=65536 kernel.unprivileged_userns_clone=1"
-        " (and kernel.apparmor_restrict_unprivileged_userns=0 where there is such a key)",
+        " (and kernel.apparmor_restrict_unprivileged_userns=0 where there is such a key);"
+        " in a chroot there can be none: enter the directory with pivot_root instead, as containers do",
     )
 
 

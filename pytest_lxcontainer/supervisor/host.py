@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..container.cgroups import Hierarchies, cgroups_of, host_hierarchies
+from ..errors import HostNotReadyError
 from ..rootfs.idmap import IdMap
 
 SECCOMP_PROFILES = (
@@ -55,7 +56,7 @@ def inspect_host(disk_of: Path) -> Host:
     Raises `HostNotReadyError` where the user has no subordinate ids.
     """
     uid = os.geteuid()
-    entry = pwd.getpwuid(uid)
+    entry = user_entry(uid)
     hierarchies = host_hierarchies()
     device = os.stat(disk_of).st_dev
     return Host(
@@ -68,6 +69,16 @@ def inspect_host(disk_of: Path) -> Host:
         seccomp_profile=next((path for path in SECCOMP_PROFILES if path.exists()), None),
         disks=(f"{os.major(device)}:{os.minor(device)}",) if os.major(device) else (),
     )
+
+
+def user_entry(uid: int) -> pwd.struct_passwd:
+    """The user's line of passwd(5); `HostNotReadyError` without one, since LXC goes by names."""
+    try:
+        return pwd.getpwuid(uid)
+    except KeyError:
+        raise HostNotReadyError(
+            f"user id {uid} has no name on this host", hint=f"as root: useradd --uid {uid} --create-home NAME"
+        ) from None
 
 
 def groups_of(entry: pwd.struct_passwd) -> tuple[str, ...]:

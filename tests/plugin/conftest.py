@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import os
+import json
 import signal
 import subprocess
 import sys
@@ -11,10 +11,15 @@ import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from pytest_lxcontainer import Provisioner, Settings
+from pytest_lxcontainer.image import Digest
+from pytest_lxcontainer.provision import parse_mirrors
+
+from ..fakes.images import BuiltImage, Layer
+from ..fakes.registry import FakeRegistry
 from ..system.leaks import Leaks
 
 # A suite without xdist has nothing to say about it.
@@ -86,9 +91,24 @@ def inner(pytester: pytest.Pytester) -> Iterator[Inner]:
     inner.close()
 
 
+@pytest.fixture
+def busybox_registry(store: Path, mirror: str) -> Iterator[FakeRegistry]:
+    """A registry that counts; it has busybox as ``box:1``."""
+    with Provisioner(Settings(store=store, mirrors=parse_mirrors(mirror))) as provisioner:
+        image = provisioner.pull("busybox")
+        blob = provisioner.layout.blob
+        manifest = blob(image.digest).read_bytes()
+        config, (layer,) = image.config_digest, json.loads(manifest)["layers"]
+        built = BuiltImage(
+            manifest,
+            blob(config).read_bytes(),
+            (Layer(blob(Digest.parse(layer["digest"])).read_bytes(), image.config.diff_ids[0], layer["mediaType"]),),
+            json.loads(manifest)["mediaType"],
+        )
+    with FakeRegistry() as registry:
+        registry.push(built, "box", "1")
+        yield registry
+
+
 def lines(result: pytest.RunResult) -> str:
     return result.stdout.str() + result.stderr.str()
-
-
-def environment(**values: Any) -> dict[str, str]:
-    return {**os.environ, **{name: str(value) for name, value in values.items()}}

@@ -11,7 +11,7 @@ from ...container.cgroups import host_hierarchies
 from ...errors import HostNotReadyError
 from ...network.bridge import existing_bridge, permitted_bridge_names
 from ...rootfs.idmap import IdMap
-from ...supervisor.host import SECCOMP_PROFILES, groups_of, limits_apply_in, writable_base
+from ...supervisor.host import SECCOMP_PROFILES, groups_of, limits_apply_in, user_entry, writable_base
 from .cgroup_fix import delegate_command
 from .delegation import (
     check_root_cgroups,
@@ -29,7 +29,7 @@ from .storage import check_room, check_store, file_system_of, free_bytes
 def examine(store: Path) -> Iterator[Finding]:
     """Look at everything a run with *store* needs."""
     uid, is_root = os.geteuid(), os.geteuid() == 0
-    entry = pwd.getpwuid(uid)
+    entry = user_entry(uid)
     yield from check_lxc(lxc_version())
     yield check_kernel(os.uname().release)
     yield check_user_namespaces(is_root)

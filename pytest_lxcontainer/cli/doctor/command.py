@@ -112,6 +112,6 @@ def _in_colour() -> bool:
 
 
 def _user_name() -> str:
-    import pwd
+    from ...supervisor.host import user_entry
 
-    return pwd.getpwuid(os.geteuid()).pw_name
+    return user_entry(os.geteuid()).pw_name
