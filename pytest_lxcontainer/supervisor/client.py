@@ -45,6 +45,7 @@ class SupervisorClient:
         self._idle: list[socket.socket] = []
         self._lock = threading.Lock()
         self._started = False
+        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def log_file(self) -> Path:
@@ -73,6 +74,9 @@ class SupervisorClient:
             except (ConnectionError, TimeoutError):
                 pass
         self.log_file.unlink(missing_ok=True)
+        if self._process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_END_TIMEOUT)
 
     def close(self) -> None:
         """Close this process's connections."""
@@ -80,6 +84,9 @@ class SupervisorClient:
             idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
+        if self._process is not None and self._process.poll() is None:
+            # It belongs to the run and outlives the process that happened to start it: not an error to warn of.
+            self._process.returncode = 0
 
     def create(self, spec: ContainerSpec) -> Status:
         """See `Backend`."""
@@ -224,8 +231,7 @@ class SupervisorClient:
         assert process.stdout is not None  # asked for above
         with process.stdout:
             said = process.stdout.readline().decode("utf-8", "replace").strip()
-        # Never waited for here: it outlives the process that happened to start it.
-        process.returncode = 0
+        self._process = process
         if said != "ready" and not self._try_connect():
             raise self._start_error(said)
 

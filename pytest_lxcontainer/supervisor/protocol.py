@@ -84,6 +84,7 @@ def describe(error: BaseException) -> Message:
 def rebuild(described: Message) -> errors.LxContainerError:
     """The error that `describe` described."""
     kind = getattr(errors, described["kind"], errors.SupervisorError)
-    known = {key: described[key] for key in ("details", "hint") if described.get(key)}
-    error: errors.LxContainerError = kind(described["message"], **known, **described.get("extra", {}))
+    error: errors.LxContainerError = kind(described["message"], **described.get("extra", {}))
+    # Not as arguments: an error may make its details of others itself.
+    error.details, error.hint = described.get("details", ""), described.get("hint", "")
     return error

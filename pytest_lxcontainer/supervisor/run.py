@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 from ..container.backend import Status
@@ -173,6 +174,7 @@ class Run:
         self._janitor.finish()
         for base in set(self.host.cgroup_base.values()):
             remove_tree(base / self.cgroup)
+        shutil.rmtree(self.directory, ignore_errors=True)
 
     def table(self) -> dict[str, dict[str, object]]:
         """Every container, for lists."""
