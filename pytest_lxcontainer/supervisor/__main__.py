@@ -11,7 +11,6 @@ import json
 import os
 import socket
 import sys
-from functools import partial
 from pathlib import Path
 
 from ..errors import LxContainerError
@@ -21,7 +20,7 @@ from .loop import Loop
 from .owner import Owner
 from .run import Run
 from .server import Server, ignore_terminal_signals
-from .sweep import OWNER_FILE, remove_directory
+from .sweep import OWNER_FILE
 
 
 def main(arguments: list[str]) -> int:
@@ -47,7 +46,6 @@ def main(arguments: list[str]) -> int:
     gc.freeze()
     server.serve()
     listener.close()
-    remove_directory(directory, partial(shutil.rmtree, ignore_errors=True))
     return 0
 
 

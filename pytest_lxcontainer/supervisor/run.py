@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 
 from ..container.backend import Status
-from ..container.cgroups import remove_tree
 from ..container.spec import ContainerSpec
 from ..errors import ContainerError, InvalidSettingsError
 from ..network import names
@@ -21,6 +21,7 @@ from .host import Host
 from .janitor import Janitor
 from .life import KILL_GRACE, Life, Reserved
 from .loop import Loop
+from .sweep import clear_cgroup, remove_directory
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -173,8 +174,8 @@ class Run:
             self._alias.unlink(missing_ok=True)
         self._janitor.finish()
         for base in set(self.host.cgroup_base.values()):
-            remove_tree(base / self.cgroup)
-        shutil.rmtree(self.directory, ignore_errors=True)
+            clear_cgroup(base / self.cgroup)
+        remove_directory(self.directory, partial(shutil.rmtree, ignore_errors=True))
 
     def table(self) -> dict[str, dict[str, object]]:
         """Every container, for lists."""

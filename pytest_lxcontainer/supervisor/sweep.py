@@ -56,7 +56,7 @@ def _alive(directory: Path) -> bool:
 
 def _remove_run(directory: Path, discard: Callable[[Path], None]) -> None:
     for cgroup in _noted(directory / "cgroups"):
-        _clear_cgroup(Path(cgroup))
+        clear_cgroup(Path(cgroup))
     _kill_processes_of(directory)
     if os.geteuid() == 0:
         for name in links_of(directory.name):
@@ -72,7 +72,7 @@ def _noted(path: Path) -> list[str]:
         return []
 
 
-def _clear_cgroup(cgroup: Path) -> None:
+def clear_cgroup(cgroup: Path) -> None:
     """Kill what is in *cgroup* and remove it; the kernel needs a moment between the two."""
     deadline = time.monotonic() + 2
     while not remove_tree(cgroup) and time.monotonic() < deadline:
