@@ -5,6 +5,7 @@ pytest imports this in every project that has the plugin installed, so it import
 
 from .fixtures import _lxc_provisioner, container, containers, lxc_images
 from .hooks import (
+    pytest_collection_finish,
     pytest_configure,
     pytest_configure_node,
     pytest_generate_tests,
@@ -19,6 +20,7 @@ __all__ = [
     "containers",
     "lxc_images",
     "pytest_addoption",
+    "pytest_collection_finish",
     "pytest_configure",
     "pytest_configure_node",
     "pytest_generate_tests",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from .options import chosen_images
+from .options import check_options, chosen_images
 from .run import RUN, SharedRun
 
 _MARKER = (
@@ -24,7 +24,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tell an xdist worker which run it belongs to; the run is the controller's."""
+    """Tell an xdist worker which run it belongs to; the run is the controller's.
+
+    Options are checked here too: what the controller refuses is refused once.
+    """
+    check_options(node.config)
     node.workerinput["lxcontainer_run"] = node.config.stash[RUN].to_text()
 
 
@@ -35,6 +39,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     images = chosen_images(metafunc.config)
     if len(images) > 1:
         metafunc.parametrize("container", images, indirect=True)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse bad options once, not in each test, and only if a test wants a container."""
+    if any("_lxc_provisioner" in getattr(item, "fixturenames", ()) for item in session.items):
+        check_options(session.config)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

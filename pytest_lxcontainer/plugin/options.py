@@ -60,6 +60,7 @@ def settings_of(config: pytest.Config) -> Settings:
     from ..errors import InvalidSettingsError
     from ..image.platform import Platform
     from ..provision import Settings, parse_mirrors, parse_timeout
+    from ..store.layout import Layout
 
     readers: dict[str, Callable[[list[str]], Any]] = {
         "store": lambda values: Path(config.invocation_params.dir, Path(values[-1]).expanduser()),
@@ -72,9 +73,17 @@ def settings_of(config: pytest.Config) -> Settings:
         values = {name: read(found) for name, read in readers.items() if (found := _chosen(config, name))}
         if "mirror" in values:
             values["mirrors"] = values.pop("mirror")
-        return Settings(**values)
+        settings = Settings(**values)
+        Layout(settings.store)  # refuses a path that cannot be a store's
+        return settings
     except InvalidSettingsError as error:
         raise pytest.UsageError(str(error)) from None
+
+
+def check_options(config: pytest.Config) -> None:
+    """Raise `pytest.UsageError` for an option that cannot be used; free where none is given."""
+    if any(_chosen(config, name) for name in _HELP if name != "image"):
+        settings_of(config)
 
 
 def _chosen(config: pytest.Config, name: str) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import shutil
 import socket
 import sys
 from pathlib import Path
@@ -32,21 +33,29 @@ def main(arguments: list[str]) -> int:
     try:
         owner_pidfd = Owner.parse(owner_text).open_pidfd()
         listener = _listen(run_id)
+    except OSError as error:
+        # Another process of the run may have been quicker: then the directory is that supervisor's.
+        return _refuse(error)
+    try:
         directory.mkdir(mode=0o711, exist_ok=True)
         directory.chmod(0o711)
         (directory / OWNER_FILE).write_text(str(Owner.of(os.getpid())))
         loop = Loop()
         server = Server(Run(run_id, directory, inspect_host(directory), loop), loop, listener, owner_pidfd)
     except (LxContainerError, OSError) as error:
-        print(json.dumps(protocol.describe(error)), flush=True)
-        return 1
+        shutil.rmtree(directory, ignore_errors=True)
+        return _refuse(error)
     print("ready", flush=True)
     _let_go_of_stdout()
     # Every fork copies what the collector touches; what is there now stays for good.
     gc.freeze()
     server.serve()
-    listener.close()
     return 0
+
+
+def _refuse(error: Exception) -> int:
+    print(json.dumps(protocol.describe(error)), flush=True)
+    return 1
 
 
 def _listen(run_id: str) -> socket.socket:

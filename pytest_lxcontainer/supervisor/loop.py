@@ -13,6 +13,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Iterable
+from contextlib import suppress
 from types import coroutine
 from typing import Any
 
@@ -108,8 +109,9 @@ class Loop:
             waiters = [other for other in self._waiters.pop(fd, ()) if other is not waiter]
             if waiters:
                 self._waiters[fd] = waiters
-            elif fd in self._selector.get_map():
-                self._selector.unregister(fd)
+            else:
+                with suppress(KeyError, ValueError):  # where registering it has failed
+                    self._selector.unregister(fd)
 
 
 class _Wait:

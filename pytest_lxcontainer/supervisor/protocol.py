@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import socket
 import struct
+from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ MAX_FDS = 4
 _HEADER = struct.Struct("!I")
 _MAX_MESSAGE = 64 * 1024 * 1024
 _READ = 1 << 16
+_ANCILLARY = socket.CMSG_SPACE(MAX_FDS * struct.calcsize("i"))
 
 Message = dict[str, Any]
 
@@ -43,14 +45,19 @@ def receive(sock: socket.socket) -> tuple[Message, list[int]]:
 
     Raises `ConnectionError` when the other side is gone.
     """
-    header, fds, _, _ = socket.recv_fds(sock, _HEADER.size, MAX_FDS, socket.MSG_CMSG_CLOEXEC)
+    # Not socket.recv_fds: before Python 3.14 it drops its flags, and every command would inherit what others got.
+    header, ancillary, _, _ = sock.recvmsg(_HEADER.size, _ANCILLARY, socket.MSG_CMSG_CLOEXEC)
+    fds = array("i")
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
     if len(header) < _HEADER.size:
         header += _exactly(sock, _HEADER.size - len(header), bool(header))
     length: int = _HEADER.unpack(header)[0]
     if length > _MAX_MESSAGE:
         raise ConnectionAbortedError(f"a message of {length} bytes")
     message: Message = json.loads(_exactly(sock, length))
-    return message, fds
+    return message, fds.tolist()
 
 
 def _exactly(sock: socket.socket, count: int, begun: bool = True) -> bytes:

@@ -9,6 +9,7 @@ import struct
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from ..container.backend import ExecSpec
@@ -57,8 +58,10 @@ class Server:
         self._loop.spawn(self._watch_owner())
         self._loop.run()
         self._run.close()
+        self._listener.close()
         for connection in self._farewells:
-            protocol.send(connection, {"ok": None})
+            with suppress(ConnectionError):
+                protocol.send(connection, {"ok": None})
             connection.close()
 
     async def _accept(self) -> None:

@@ -68,7 +68,7 @@ def _remove_run(directory: Path, discard: Callable[[Path], None]) -> None:
 def _noted(path: Path) -> list[str]:
     try:
         return [str(entry) for entry in json.loads(path.read_text())]
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError):
         return []
 
 

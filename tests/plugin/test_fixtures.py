@@ -45,10 +45,12 @@ def test_containers_of_a_test_resolve_one_another_both_ways_also_after_a_restart
 def test_run_all_starts_in_parallel_and_shows_the_one_that_fails(inner: Inner) -> None:
     result = inner.run(
         test_it="""
+            from pytest_lxcontainer import wait
+
             def test_it(containers):
                 containers.run_all({
                     "good": {"image": "busybox"},
-                    "bad": {"image": "busybox", "command": "echo a reason; exit 4"},
+                    "bad": {"image": "busybox", "command": "echo a reason; exit 4", "ready": wait.log("never")},
                 })
         """
     )

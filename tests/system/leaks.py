@@ -174,7 +174,9 @@ def _cgroups(run_ids: set[str]) -> Iterator[Path]:
         for path, directories, _ in os.walk(root):
             for name in directories:
                 found = Path(path, name)
-                if _run_of(found) in run_ids or (name.startswith("lxc.") and not processes_below(found)):
+                run_id = _run_of(found)
+                left_by_lxc = not run_id and name.startswith("lxc.") and not processes_below(found)
+                if run_id in run_ids or left_by_lxc:
                     yield found
 
 
