@@ -1,4 +1,7 @@
-"""A container as a test holds it."""
+"""A container as a test holds it.
+
+Functions that set ``__tracebackhide__`` are left out of pytest's tracebacks: a user reads the test and the error.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import signal as signals
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal, TypeVar, overload
 
 from ..errors import ContainerError, ExecTimeoutError, InvalidSettingsError, StartFailedError
@@ -219,10 +223,11 @@ class Container:
         with 127, one that cannot be executed with 126; a negative code is the signal that killed it. Output is
         text (UTF-8, with U+FFFD for what is not), or bytes with ``text=False``.
         """
+        __tracebackhide__ = True
         spec = self._exec_spec(command, user, cwd, env)
         data = input.encode() if isinstance(input, str) else input
         try:
-            raw = self._timed("exec", lambda: run(self._backend, self.id, spec, data=data, timeout=timeout))
+            raw = self._timed("exec", partial(run, self._backend, self.id, spec, data=data, timeout=timeout))
         except ExecTimeoutError as error:
             if text:
                 error.stdout, error.stderr = _decoded(error.stdout), _decoded(error.stderr)
@@ -325,12 +330,13 @@ class Container:
         Raises `StartFailedError` where it cannot be started or ends at once, `ContainerDiedError` or `WaitTimeoutError`
         where it does not become ready; each shows its last log lines.
         """
+        __tracebackhide__ = True
         readiness = self._traits.readiness
         deadline = time.monotonic() + readiness.timeout
-        self._last = self._timed("start", lambda: self._backend.start(self.id, readiness.timeout))
+        self._last = self._timed("start", partial(self._backend.start, self.id, readiness.timeout))
         if self._last.state == "STOPPED" and not any(map(wait.expects_exit, readiness.conditions)):
             raise self._ended_at_once(self._last)
-        self._timed("ready", lambda: wait.until_all(self, readiness.conditions, deadline))
+        self._timed("ready", partial(wait.until_all, self, readiness.conditions, deadline))
         return self
 
     def _ended_at_once(self, status: Status) -> StartFailedError:
@@ -387,6 +393,7 @@ class Container:
 
     def wait_for(self, *conditions: Condition, timeout: float | None = None) -> None:
         """Wait until all *conditions* hold, at most *timeout* seconds together; see `pytest_lxcontainer.wait`."""
+        __tracebackhide__ = True
         deadline = time.monotonic() + (self._traits.readiness.timeout if timeout is None else timeout)
         wait.until_all(self, conditions, deadline)
 
@@ -404,6 +411,7 @@ class Container:
         return self._backend.stats(self.id)
 
     def _timed(self, operation: str, work: Callable[[], T]) -> T:
+        __tracebackhide__ = True
         if self._traits.observer is None:
             return work()
         begin = time.monotonic()

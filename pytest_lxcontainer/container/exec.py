@@ -34,6 +34,7 @@ class ExecResult(Generic[Output]):
 
     def check(self) -> ExecResult[Output]:
         """Return self if the exit code is 0, else raise `ExecFailedError` with both streams."""
+        __tracebackhide__ = True
         if self.exit_code != 0:
             raise ExecFailedError(
                 f"command ended with exit code {self.exit_code}: {shlex.join(self.args)}",

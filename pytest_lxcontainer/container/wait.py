@@ -241,6 +241,7 @@ def describe(condition: Condition) -> str:
 
 def until_all(container: Container, conditions: Iterable[Condition], deadline: float) -> None:
     """Wait for *conditions* in order, all by *deadline* (monotonic seconds); raises as `until`."""
+    __tracebackhide__ = True
     for condition in conditions:
         until(container, condition, deadline - time.monotonic())
 
@@ -251,6 +252,7 @@ def until(container: Container, condition: Condition, timeout: float) -> None:
     Raises `ContainerDiedError` as soon as the container has ended (unless that is awaited), `WaitTimeoutError`
     after *timeout* seconds with what was last seen.
     """
+    __tracebackhide__ = True
     deadline = time.monotonic() + timeout
     pause = SHORTEST_POLL
     while True:

@@ -139,6 +139,7 @@ def _image_and_settings(name: str, settings: Mapping[str, Any]) -> tuple[Any, di
 def _started(
     request: pytest.FixtureRequest, provisioner: Provisioner, image: Any, settings: Mapping[str, Any]
 ) -> Container:
+    __tracebackhide__ = True
     return _made(request, provisioner, image, settings).start()
 
 
@@ -150,6 +151,7 @@ def _made(
     Not a ``with`` around its start: that would destroy a container that fails to start before pytest asks for the
     report that should show why.
     """
+    __tracebackhide__ = True
     with _host_ready():
         container = provisioner.clone(image, group=request.node.nodeid, **settings)
     request.addfinalizer(container.destroy)

@@ -45,7 +45,7 @@ def receive(sock: socket.socket) -> tuple[Message, list[int]]:
 
     Raises `ConnectionError` when the other side is gone.
     """
-    # Not socket.recv_fds: before Python 3.14 it drops its flags, and every command would inherit what others got.
+    # Not socket.recv_fds, which drops its flags (Python 3.13): every command would inherit what others were given.
     header, ancillary, _, _ = sock.recvmsg(_HEADER.size, _ANCILLARY, socket.MSG_CMSG_CLOEXEC)
     fds = array("i")
     for level, kind, data in ancillary:

@@ -213,6 +213,12 @@ class TestExec:
         os.close(reader)
         os.close(writer)
 
+    def test_it_inherits_its_three_streams_and_nothing_else(self, bench: Bench, box: str) -> None:
+        other = bench.popen(box, "sleep 1000")
+        # The fourth is ls's own, of the directory.
+        assert bench.exec(box, ["ls", "/proc/self/fd"]).stdout == b"0\n1\n2\n3\n"
+        other.kill()
+
     def test_wait_gives_up_after_its_timeout_and_can_go_on(self, bench: Bench, box: str) -> None:
         handle = bench.popen(box, "sleep 0.4; exit 5")
         assert handle.wait(0.05) is None
