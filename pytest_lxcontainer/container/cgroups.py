@@ -6,6 +6,7 @@ Formats: https://docs.kernel.org/admin-guide/cgroup-v1/ and https://docs.kernel.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +83,34 @@ def entry_files(cgroups: Mapping[str, Path]) -> tuple[Path, ...]:
     """
     v1 = dict.fromkeys(path / "tasks" for name, path in cgroups.items() if name)
     return tuple(v1) or tuple(path / "cgroup.procs" for path in cgroups.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Freezer:
+    """The file that halts the processes of a cgroup: ``freezer.state`` on v1, ``cgroup.freeze`` on v2."""
+
+    path: Path
+
+    def set(self, frozen: bool, timeout: float = 1.0) -> None:
+        """Halt them, or let them go on; returns when they stand still, or *timeout* seconds have passed."""
+        is_v1 = self.path.name == "freezer.state"
+        words = ("THAWED", "FROZEN") if is_v1 else ("0", "1")
+        self.path.write_text(words[frozen])
+        deadline = time.monotonic() + timeout
+        while frozen and not self._is_frozen(is_v1) and time.monotonic() < deadline:
+            time.sleep(0.0002)
+
+    def _is_frozen(self, is_v1: bool) -> bool:
+        if is_v1:
+            return self.path.read_text().strip() == "FROZEN"
+        return "frozen 1" in (self.path.parent / "cgroup.events").read_text()
+
+
+def freezer_in(cgroups: Mapping[str, Path]) -> Freezer | None:
+    """The freezer among a container's own *cgroups* (by v1 controller, ``""``: unified), if there is one."""
+    if "freezer" in cgroups:
+        return Freezer(cgroups["freezer"] / "freezer.state")
+    return Freezer(cgroups[""] / "cgroup.freeze") if "" in cgroups else None
 
 
 def remove_tree(directory: Path) -> bool:

@@ -7,14 +7,21 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
+_QUIET_ROUNDS = 2
+"""Looks that must find nothing new: a listing of /proc is no snapshot, a child may be born behind its reading head."""
+
 
 def kill_tree(leader: int) -> None:
     """SIGKILL process *leader*, its descendants and every process of its session.
 
-    Each round stops what it found before it looks again, so that nothing can fork its way out.
+    Each round stops what it found before it looks again. A process that forks faster than /proc can be read gets
+    away, unless its cgroup is frozen meanwhile.
     """
     doomed: set[int] = set()
-    while fresh := _members(leader, doomed) - doomed:
+    quiet = 0
+    while quiet < _QUIET_ROUNDS:
+        fresh = _members(leader, doomed) - doomed
+        quiet = 0 if fresh else quiet + 1
         for pid in fresh:
             _send(pid, signal.SIGSTOP)
         doomed |= fresh

@@ -9,6 +9,7 @@ from .hooks import (
     pytest_configure,
     pytest_configure_node,
     pytest_generate_tests,
+    pytest_testnodedown,
     pytest_unconfigure,
 )
 from .options import pytest_addoption
@@ -25,5 +26,6 @@ __all__ = [
     "pytest_configure_node",
     "pytest_generate_tests",
     "pytest_runtest_makereport",
+    "pytest_testnodedown",
     "pytest_unconfigure",
 ]

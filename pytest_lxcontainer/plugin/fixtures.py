@@ -11,7 +11,7 @@ import pytest
 
 from .options import chosen_images, settings_of
 from .report import track
-from .run import RUN
+from .run import RUN, end_run
 
 if TYPE_CHECKING:
     from ..container.container import Container
@@ -28,7 +28,7 @@ def _lxc_provisioner(request: pytest.FixtureRequest) -> Generator[Provisioner, N
     """The run's `Provisioner`."""
     from ..provision import Provisioner
 
-    with _host_ready():
+    with _host_ready(request.config):
         provisioner = Provisioner(settings_of(request.config), identity=request.config.stash[RUN].identity())
     with provisioner:
         yield provisioner
@@ -152,7 +152,7 @@ def _made(
     report that should show why.
     """
     __tracebackhide__ = True
-    with _host_ready():
+    with _host_ready(request.config):
         container = provisioner.clone(image, group=request.node.nodeid, **settings)
     request.addfinalizer(container.destroy)
     track(request, container)
@@ -160,11 +160,11 @@ def _made(
 
 
 @contextmanager
-def _host_ready() -> Iterator[None]:
+def _host_ready(config: pytest.Config) -> Iterator[None]:
     """End the whole run where the host lacks something: no test with a container could pass."""
     from ..errors import HostNotReadyError
 
     try:
         yield
     except HostNotReadyError as error:
-        pytest.exit(f"{error}\nsee also: lxcontainer doctor", returncode=pytest.ExitCode.USAGE_ERROR)
+        end_run(config, f"{error}\nsee also: lxcontainer doctor")

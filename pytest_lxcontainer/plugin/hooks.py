@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import socket
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from .options import check_options, chosen_images
-from .run import RUN, SharedRun
+from .run import RUN, SharedRun, end_run, ended_by
 
 _MARKER = (
     "container(image, **settings): image and settings of the `container` fixture for the marked test, class or module"
@@ -30,6 +29,13 @@ def pytest_configure_node(node: Any) -> None:
     """
     check_options(node.config)
     node.workerinput["lxcontainer_run"] = node.config.stash[RUN].to_text()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """End the run, once, if a worker found that it cannot go on."""
+    if reason := ended_by(node):
+        end_run(node.config, reason)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -61,10 +67,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
             probe.connect(f"\0pytest-lxcontainer/run/{run.run_id}")
         except OSError:
             return
+    from ..store.layout import Layout
     from ..supervisor.client import SupervisorClient
     from .options import settings_of
 
-    runs_dir = Path(settings_of(config).store, "runs")
+    runs_dir = Layout(settings_of(config).store).runs_dir
     client = SupervisorClient(run.run_id, runs_dir, run.identity().owner)
     client.shutdown()
     client.close()

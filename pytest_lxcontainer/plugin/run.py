@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
 if TYPE_CHECKING:
     from ..provision import RunIdentity
+
+
+_REASON = "lxcontainer_end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,18 @@ class SharedRun:
         from ..supervisor.owner import Owner
 
         return RunIdentity(self.run_id, Owner.parse(self.owner) if self.owner else Owner.of(os.getpid()))
+
+
+def end_run(config: pytest.Config, reason: str) -> NoReturn:
+    """End the whole run as a usage error; from a worker of xdist by way of `ended_by`, which the controller asks."""
+    if hasattr(config, "workeroutput"):
+        config.workeroutput[_REASON] = reason
+    pytest.exit(reason, returncode=pytest.ExitCode.USAGE_ERROR)
+
+
+def ended_by(node: Any) -> str:
+    """Why a worker of xdist wants the run to end; empty if it does not."""
+    return str(getattr(node, "workeroutput", {}).get(_REASON, ""))
 
 
 RUN = pytest.StashKey[SharedRun]()

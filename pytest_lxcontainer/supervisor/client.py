@@ -25,10 +25,15 @@ START_TIMEOUT = 20.0
 _END_TIMEOUT = 30.0
 _PACKAGE_PARENT = str(Path(__file__).parents[2])
 # Isolated from PYTHON* variables and the current directory; no `site` beyond what finds `lxc`.
-_BOOTSTRAP = (
-    "import sys; sys.path.append(sys.argv.pop(1)); import site; site.main();"
-    "from pytest_lxcontainer.supervisor.__main__ import main; sys.exit(main(sys.argv[1:]))"
-)
+_BOOTSTRAP = """
+import sys; sys.path.append(sys.argv.pop(1)); import site; site.main()
+try:
+    import lxc
+except ImportError as error:
+    sys.exit(print("without lxc:", error))
+from pytest_lxcontainer.supervisor.__main__ import main; sys.exit(main(sys.argv[1:]))
+"""
+_WITHOUT_LXC = "without lxc: "
 
 
 class SupervisorClient:
@@ -238,13 +243,14 @@ class SupervisorClient:
     def _start_error(self, said: str) -> Exception:
         words = self._last_words()
         self.log_file.unlink(missing_ok=True)
-        if said:
-            return protocol.rebuild(json.loads(said))
-        if "No module named" in words and "lxc" in words:
+        if said.startswith(_WITHOUT_LXC):
             return HostNotReadyError(
                 f"the Python binding of LXC is not installed for {sys.executable}",
+                details=said.removeprefix(_WITHOUT_LXC),
                 hint="apt-get install lxc lxc-dev gcc pkg-config python3-dev && pip install lxc",
             )
+        if said:
+            return protocol.rebuild(json.loads(said))
         return SupervisorError("the supervisor could not be started", details=words, hint="see: lxcontainer doctor")
 
     def _last_words(self) -> str:

@@ -13,9 +13,10 @@ from typing import Any
 from ..container import files
 from ..container.attach import Spawned, Target, spawn
 from ..container.backend import ExecSpec, Status
-from ..container.cgroups import processes_below, remove_tree
+from ..container.cgroups import Freezer, freezer_in, processes_below, remove_tree
 from ..container.liblxc import REFUSED, exit_code_in, problems_in
 from ..container.lxc_config import DROPPED_CAPABILITIES, Interface, Place, lxc_items, render
+from ..container.process_tree import kill_tree
 from ..container.spec import ContainerSpec
 from ..container.stats import read_stats
 from ..errors import NotDelegatedError, NotRunningError, StartFailedError, WaitTimeoutError
@@ -224,14 +225,27 @@ class Life:
 
     def freeze(self, frozen: bool) -> None:
         """Halt its processes, or let them go on."""
-        boot = self.running()
-        if "freezer" in boot.cgroups and "freezer" in self.host.cgroup_base:
-            (boot.cgroups["freezer"] / "freezer.state").write_text("FROZEN" if frozen else "THAWED")
-        elif "" in boot.cgroups and "" in self.host.cgroup_base:
-            (boot.cgroups[""] / "cgroup.freeze").write_text("1" if frozen else "0")
-        else:
+        freezer = self._freezer(self.running())
+        if freezer is None:
             raise self._not_delegated("freezing")
+        freezer.set(frozen)
         self.state = "FROZEN" if frozen else "RUNNING"
+
+    def _freezer(self, boot: Boot) -> Freezer | None:
+        """What halts its processes, where it has cgroups of its own."""
+        return freezer_in({name: path for name, path in boot.cgroups.items() if name in self.host.cgroup_base})
+
+    def kill_exec(self, pid: int) -> None:
+        """End a command and all it started; the container stands still meanwhile, so that nothing forks its way out."""
+        freezer = self._freezer(self.boot) if self.boot is not None and self.state == "RUNNING" else None
+        if freezer is None:
+            kill_tree(pid)
+            return
+        freezer.set(True)
+        try:
+            kill_tree(pid)
+        finally:
+            freezer.set(False)
 
     def exec(self, spec: ExecSpec, stdio: list[int]) -> Spawned:
         """Start a command in it."""

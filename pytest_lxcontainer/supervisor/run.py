@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from ..container.backend import Status
+from ..container.cgroups import cgroups_of
 from ..container.spec import ContainerSpec
 from ..errors import ContainerError, InvalidSettingsError
 from ..network import names
@@ -17,6 +18,7 @@ from ..network.bridge import PREFIX, create_bridge, delete_link, permitted_bridg
 from ..network.leases import Lease
 from ..rootfs.idmap import IdMap
 from ..rootfs.overlay import Overlay
+from .grace import GracePeriod
 from .host import Host
 from .janitor import Janitor
 from .life import KILL_GRACE, Life, Reserved
@@ -40,6 +42,7 @@ class Run:
         self._pool: AddressPool | None = None
         self._lease: Lease | None = None
         self._janitor = Janitor(host.idmap)
+        self._grace = GracePeriod(_where_i_am(host))
         self._resolv_conf = names.host_resolv_conf()
         self._alias: Path | None = None
         self.note_cgroups()
@@ -63,6 +66,7 @@ class Run:
 
     def create(self, spec: ContainerSpec, creator: int) -> Life:
         """Reserve everything a container needs but a process; *creator* is the process that asked."""
+        self._grace.begin()
         if spec.privileged and not self.host.is_root:
             raise InvalidSettingsError("privileged=True needs root", hint="run as root, or leave privileged out")
         self._count += 1
@@ -173,6 +177,7 @@ class Run:
         if self._alias is not None:
             self._alias.unlink(missing_ok=True)
         self._janitor.finish()
+        self._grace.close()
         for base in set(self.host.cgroup_base.values()):
             clear_cgroup(base / self.cgroup)
         remove_directory(self.directory, partial(shutil.rmtree, ignore_errors=True))
@@ -188,6 +193,11 @@ class Run:
             }
             for life in self.lives.values()
         }
+
+
+def _where_i_am(host: Host) -> dict[str, Path]:
+    """This process's own cgroups, where containers have some."""
+    return cgroups_of(os.getpid(), host.hierarchies) if host.cgroup_base else {}
 
 
 def status_dict(status: Status) -> dict[str, object]:

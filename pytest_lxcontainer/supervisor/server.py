@@ -13,7 +13,6 @@ from contextlib import suppress
 from typing import Any
 
 from ..container.backend import ExecSpec
-from ..container.process_tree import kill_tree
 from ..container.spec import ContainerSpec
 from ..errors import ContainerFileError, LxContainerError, SupervisorError
 from . import protocol
@@ -190,7 +189,8 @@ class Server:
             gid=message["gid"],
             groups=tuple(message["groups"]),
         )
-        spawned = self._run.life(message["name"]).exec(spec, call.fds)
+        life = self._run.life(message["name"])
+        spawned = life.exec(spec, call.fds)
         pid = spawned.pid
         pidfd = os.pidfd_open(pid)
         while call.fds:
@@ -199,11 +199,11 @@ class Server:
             protocol.send(call.connection, {"ok": {"pid": pid}})
             ready = await wait([pidfd, call.connection.fileno()])
             if pidfd not in ready:
-                kill_tree(pid)
+                life.kill_exec(pid)
                 await wait([pidfd])
                 protocol.receive(call.connection)  # "kill", or the ConnectionError of who hung up
         except ConnectionError:
-            kill_tree(pid)
+            life.kill_exec(pid)
             await wait([pidfd])
             raise
         finally:

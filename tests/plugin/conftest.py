@@ -28,7 +28,7 @@ collect_ignore = [] if importlib.util.find_spec("xdist") else ["test_xdist.py"]
 
 @pytest.fixture(autouse=True)
 def _clean_environment(leaks: Leaks, monkeypatch: pytest.MonkeyPatch, store: Path) -> None:
-    """Every run here has the store of all tests, leaves the host as it was, and is told by its test alone what to do."""
+    """Every run here has the store of all tests, leaves the host as it was, and hears from its test alone."""
     for name in ("IMAGE", "PULL", "PLATFORM", "TIMEOUT"):
         monkeypatch.delenv(f"LXCONTAINER_{name}", raising=False)
     monkeypatch.setenv("LXCONTAINER_STORE", str(store))

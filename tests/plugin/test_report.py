@@ -17,8 +17,9 @@ SPEAKS = """
     speaking = dict(command="echo this is the console; sleep 100", ready=wait.log("console"))
     shared = lxc_container("busybox", scope="module", name="shared", **speaking)
     own = lxc_container("busybox", name="own", **speaking)
-    bad = lxc_container("busybox", name="bad", command="echo last words; exit 3", ready=wait.log("never"))
-    bad_shared = lxc_container("busybox", name="badshared", scope="module", command="echo last words; exit 3", ready=wait.log("never"))
+    dying = dict(command="echo last words; exit 3", ready=wait.log("never"))
+    bad = lxc_container("busybox", name="bad", **dying)
+    bad_shared = lxc_container("busybox", name="badshared", scope="module", **dying)
 """
 
 
@@ -54,7 +55,9 @@ def test_a_failed_teardown_shows_the_console(inner: Inner, fixture: str) -> None
     """
     result = inner.run(conftest=SPEAKS, test_it=test)
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["*in teardown*", "*- lxc container " + fixture + " (busybox:latest) -*", "this is the console"])
+    result.stdout.fnmatch_lines(
+        ["*in teardown*", "*- lxc container " + fixture + " (busybox:latest) -*", "this is the console"]
+    )
 
 
 def test_passing_tests_are_silent(inner: Inner) -> None:
@@ -80,7 +83,9 @@ def test_a_long_log_is_cut_to_its_end(inner: Inner) -> None:
         import pytest
         from pytest_lxcontainer import wait
 
-        @pytest.mark.container("busybox", command="for n in $(seq 1000); do echo line-$n; done; sleep 100", ready=wait.log("line-1000"), timeout=10)
+        COUNTS = "for n in $(seq 1000); do echo line-$n; done; sleep 100"
+
+        @pytest.mark.container("busybox", command=COUNTS, ready=wait.log("line-1000"))
         def test_it(container): assert 0
     """
     result = inner.run(test_it=test)

@@ -152,16 +152,20 @@ def _things_of(run_ids: set[str], runs_dirs: list[Path], processes: list[_Proces
     for process in processes:
         if process.run_id in run_ids or any(f"/lxt-{run_id}" in process.cgroups for run_id in run_ids):
             yield f"process {process.pid}: {' '.join(process.arguments)[-120:]}"
+    yield from (f"cgroup {path}" for path in _cgroups(run_ids))
+    for runs_dir in runs_dirs:
+        yield from (f"directory {path}" for path in _paths(runs_dir, run_ids))
+    yield from (f"link {path}" for path in Path("/tmp").glob("lxt*") if path.name[3:] in run_ids)
+    yield from _kernel_things_of(run_ids)
+
+
+def _kernel_things_of(run_ids: set[str]) -> Iterator[str]:
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         if any(f"/runs/{run_id}" in line for run_id in run_ids):
             yield f"mount {line}"
     for name in os.listdir("/sys/class/net"):
         if any(name.startswith(f"lxt{run_id}") for run_id in run_ids):
             yield f"interface {name}"
-    yield from (f"cgroup {path}" for path in _cgroups(run_ids))
-    for runs_dir in runs_dirs:
-        yield from (f"directory {path}" for path in _paths(runs_dir, run_ids))
-    yield from (f"link {path}" for path in Path("/tmp").glob("lxt*") if path.name[3:] in run_ids)
     for line in Path("/proc/net/unix").read_text().splitlines():
         name = line.rpartition(" ")[2]
         if name.startswith("@pytest-lxcontainer/run/") and name.rpartition("/")[2] in run_ids:

@@ -97,9 +97,7 @@ def test_an_image_for_another_platform(fresh: Provisioner, registry: FakeRegistr
         fresh.run(f"{registry.host}/box:1")
 
 
-def test_a_blob_that_is_not_what_its_digest_says(
-    fresh: Provisioner, registry: FakeRegistry, boxed: BuiltImage
-) -> None:
+def test_a_blob_that_is_not_what_its_digest_says(fresh: Provisioner, registry: FakeRegistry, boxed: BuiltImage) -> None:
     registry.push(boxed, "box", "1")
     descriptor = boxed.layers[0]
     registry.repository("box").blobs[str(descriptor.digest)] = b"x" * len(descriptor.blob)
@@ -164,6 +162,7 @@ def test_an_entrypoint_that_ends_at_once(run: Runner, registry: FakeRegistry, bu
     registry.push(image([busybox_layer], Entrypoint=["sh", "-c", "echo last words >&2; exit 7"]), "box", "1")
     with pytest.raises((errors.StartFailedError, errors.ContainerDiedError), match="last words") as caught:
         run(f"{registry.host}/box:1", ready=lambda container: False)
+    assert isinstance(caught.value, errors.StartFailedError | errors.ContainerDiedError)
     assert caught.value.exit_code == 7
     assert caught.value.log.strip() == "last words"
 
@@ -186,7 +185,7 @@ def test_an_entrypoint_that_ends_at_once(run: Runner, registry: FakeRegistry, bu
 )
 def test_settings_that_cannot_be_used(run: Runner, wrong: dict[str, object], said: str) -> None:
     with pytest.raises(errors.InvalidSettingsError) as caught:
-        run(**wrong)  # type: ignore[arg-type]  # that is the point
+        run(**wrong)
     assert said in str(caught.value)
 
 

@@ -57,7 +57,12 @@ def test_an_exposed_port_answers_when_it_is_ready(redis: Container) -> None:
 
 def test_settings_replace_what_the_image_says(run: Runner) -> None:
     container = run(
-        "redis:7", ["sh", "-c", "pwd; id -u; echo $COLOUR; sleep 60"], user="daemon", cwd="/srv", env={"COLOUR": "red"}, ready=[]
+        "redis:7",
+        ["sh", "-c", "pwd; id -u; echo $COLOUR; sleep 60"],
+        user="daemon",
+        cwd="/srv",
+        env={"COLOUR": "red"},
+        ready=[],
     )
     container.wait_for(wait.log("red"))
     assert container.logs() == "/srv\n1\nred\n"

@@ -1,0 +1,195 @@
+"""What LXC reads out of the configuration: the rendered text, read as lxc.container.conf(5) and fstab(5) say."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_lxcontainer import Limits
+from pytest_lxcontainer.container.lxc_config import (
+    DROPPED_CAPABILITIES,
+    Interface,
+    Place,
+    lxc_items,
+    render,
+)
+from pytest_lxcontainer.container.spec import ContainerSpec
+from pytest_lxcontainer.errors import InvalidSettingsError
+from pytest_lxcontainer.rootfs.idmap import IdMap, IdRange
+from pytest_lxcontainer.rootfs.overlay import Overlay
+
+MAP = IdMap((IdRange(0, 100000, 65536),), (IdRange(0, 200000, 65536),))
+ETH = Interface("lxtbr", "lxtab1", "10.64.4.2/22", "10.64.4.1", "02:1c:0a:40:04:02")
+
+
+def spec(**fields: Any) -> ContainerSpec:
+    return ContainerSpec(**{"hostname": "box", "group": "", "lower_dirs": (), "command": ("true",), **fields})
+
+
+def place(**fields: Any) -> Place:
+    values: dict[str, Any] = {
+        "name": "box-1",
+        "directory": Path("/store/runs/r/box-1"),
+        "idmap": MAP,
+        "overlay": Overlay((Path("/store/l/base"), Path("/store/l/top")), Path("/store/runs/r/box-1/upper")),
+        "interface": ETH,
+        "cgroup": "lxt-r/box-1",
+        "cgroups_on_v1": False,
+        "limits_apply": True,
+        "seccomp_profile": None,
+    }
+    return Place(**{**values, **fields})
+
+
+class Parsed:
+    """The file as LXC sees it."""
+
+    def __init__(self, text: str) -> None:
+        self.items = [tuple(line.split(" = ", 1)) for line in text.splitlines()]
+        assert all(len(item) == 2 and item[0].startswith("lxc.") for item in self.items)
+
+    def all(self, key: str) -> list[str]:
+        return [item[1] for item in self.items if item[0] == key]
+
+    def one(self, key: str) -> str:
+        (value,) = self.all(key)
+        return value
+
+    @property
+    def mounts(self) -> dict[str, tuple[str, str, set[str]]]:
+        """(source, type, options) by target, with fstab's octal escapes undone."""
+        found = {}
+        for entry in self.all("lxc.mount.entry"):
+            fields = [re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), field) for field in entry.split()]
+            assert len(fields) == 6
+            found[fields[1]] = (fields[0], fields[2], set(fields[3].split(",")))
+        return found
+
+
+def parsed(made: ContainerSpec | None = None, **where: Any) -> Parsed:
+    return Parsed(render(lxc_items(made or spec(), place(**where))))
+
+
+def test_the_root_is_the_stack_with_its_topmost_layer_first() -> None:
+    stack = "overlay:/store/l/top:/store/l/base:/store/runs/r/box-1/upper"
+    assert parsed().one("lxc.rootfs.path") == stack
+
+
+def test_ids_are_mapped_unless_privileged() -> None:
+    assert parsed().all("lxc.idmap") == ["u 0 100000 65536", "g 0 200000 65536"]
+    assert parsed(spec(privileged=True), idmap=IdMap.identity()).all("lxc.idmap") == []
+
+
+def test_the_command_runs_as_its_user_in_its_directory() -> None:
+    found = parsed(spec(uid=5, gid=6, groups=(7, 8), cwd="/srv/data"))
+    assert [found.one(f"lxc.init.{key}") for key in ("uid", "gid", "groups", "cwd")] == ["5", "6", "7,8", "/srv/data"]
+    assert parsed().all("lxc.init.groups") == []
+
+
+class TestMounts:
+    def test_its_own_files_in_etc(self) -> None:
+        mounts = parsed().mounts
+        for name in ("hosts", "hostname", "resolv.conf"):
+            assert mounts[f"etc/{name}"][0] == f"/store/runs/r/box-1/{name}"
+
+    def test_white_space_and_backslashes_come_through(self, tmp_path: Path) -> None:
+        source = tmp_path / "a b\tc\\d"
+        source.mkdir()
+        found = parsed(spec(mounts=((str(source), "/in here\\", False),))).mounts["in here\\"]
+        assert found == (str(source), "none", {"rbind", "create=dir"})
+
+    def test_a_file_is_mounted_on_a_file_and_read_only_if_asked(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        found = parsed(spec(mounts=((str(tmp_path / "file"), "/etc/x", True),))).mounts["etc/x"]
+        assert found[2] == {"rbind", "create=file", "ro"}
+
+    def test_a_tmpfs_has_the_options_given_or_safe_ones(self) -> None:
+        mounts = parsed(spec(tmpfs=(("/run", "size=1m"), ("/my tmp", "")))).mounts
+        assert mounts["run"] == ("tmpfs", "tmpfs", {"size=1m", "create=dir"})
+        assert mounts["my tmp"][2] >= {"nosuid", "nodev", "mode=1777"}
+
+
+class TestEnvironment:
+    def test_values_do_not_reach_the_file_but_for_path(self) -> None:
+        env = (("SECRET", "x\nlxc.cap.keep = all"), ("PATH", "/bin:/opt/my bin"), ("EMPTY", ""))
+        assert parsed(spec(env=env)).all("lxc.environment") == ["SECRET", "PATH=/bin:/opt/my bin", "EMPTY"]
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"env": (("PATH", "/bin\nlxc.cap.drop ="),)},
+            {"env": (("A\nlxc.hook.start = /x", "1"),)},
+            {"cwd": "/x\nlxc.hook.start = /x"},
+            {"hostname": "x\0y"},
+            {"tmpfs": (("/x", "size=1m\nlxc.hook.start = /x"),)},
+            {"mounts": (("/etc", "/x\nlxc.hook.start = /x", False),)},
+        ],
+    )
+    def test_nothing_can_become_another_line(self, fields: dict[str, Any]) -> None:
+        with pytest.raises(InvalidSettingsError, match="line break"):
+            parsed(spec(**fields))
+
+
+class TestConfinement:
+    def test_the_harmful_capabilities_are_dropped(self) -> None:
+        assert parsed().one("lxc.cap.drop").split() == list(DROPPED_CAPABILITIES)
+
+    @pytest.mark.parametrize("written", ["SYS_TIME", "sys_time", "CAP_SYS_TIME"])
+    def test_one_that_is_asked_for_is_kept(self, written: str) -> None:
+        assert set(DROPPED_CAPABILITIES) - set(parsed(spec(cap_add=(written,))).one("lxc.cap.drop").split()) == {
+            "sys_time"
+        }
+
+    def test_all_keeps_every_one(self) -> None:
+        assert parsed(spec(cap_add=("ALL",))).all("lxc.cap.drop") == []
+
+    def test_the_hosts_seccomp_profile_is_used_where_there_is_one(self) -> None:
+        assert parsed(seccomp_profile=Path("/p")).one("lxc.seccomp.profile") == "/p"
+        assert parsed().all("lxc.seccomp.profile") == []
+
+    def test_a_privileged_container_may_use_harmless_devices_only(self) -> None:
+        found = parsed(spec(privileged=True), idmap=IdMap.identity(), cgroups_on_v1=True)
+        assert found.all("lxc.cgroup.devices.deny") == ["a"]
+        allowed = found.all("lxc.cgroup.devices.allow")
+        assert "c 1:3 rwm" in allowed
+        assert [rule for rule in allowed if rule.startswith("b") and rule != "b *:* m"] == []
+
+    def test_a_user_namespace_needs_no_device_rules(self) -> None:
+        assert parsed(cgroups_on_v1=True).all("lxc.cgroup.devices.deny") == []
+
+
+class TestCgroups:
+    @pytest.mark.parametrize(("on_v1", "key"), [(True, "lxc.cgroup.pids.max"), (False, "lxc.cgroup2.pids.max")])
+    def test_limits_are_written_for_the_hosts_version(self, on_v1: bool, key: str) -> None:
+        made = spec(limits=Limits(pids=7, io_read=1))
+        assert parsed(made, cgroups_on_v1=on_v1, disks=("8:0",)).one(key) == "7"
+
+    def test_limits_that_nobody_could_enforce_are_left_out(self) -> None:
+        assert not any("pids" in key for key, _ in parsed(limits_apply=False).items)
+
+    def test_it_lives_below_the_runs_cgroup(self) -> None:
+        found = parsed()
+        assert found.one("lxc.cgroup.dir.container") == "lxt-r/box-1/payload"
+        assert found.one("lxc.cgroup.dir.monitor") == "lxt-r/box-1/monitor"
+        assert found.one("lxc.cgroup.dir.monitor.pivot") == "lxt-r/pivot"
+
+    def test_without_delegation_that_is_left_to_lxc(self) -> None:
+        assert not any("cgroup.dir" in key for key, _ in parsed(cgroup=None, limits_apply=False).items)
+
+
+class TestNetwork:
+    def test_a_veth_with_the_address_that_was_reserved(self) -> None:
+        found = parsed()
+        keys = ("type", "link", "veth.pair", "ipv4.address", "ipv4.gateway", "hwaddr", "flags")
+        values = ["veth", ETH.bridge, ETH.pair, ETH.address, ETH.gateway, ETH.mac, "up"]
+        assert [found.one(f"lxc.net.0.{key}") for key in keys] == values
+
+    def test_none_leaves_the_loopback_only(self) -> None:
+        found = parsed(interface=None)
+        assert [(key, value) for key, value in found.items if key.startswith("lxc.net")] == [
+            ("lxc.net.0.type", "empty"),
+            ("lxc.net.0.flags", "up"),
+        ]

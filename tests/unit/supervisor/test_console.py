@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_lxcontainer.supervisor.console import Console
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    yield reader, writer
+    os.close(reader)
+    os.close(writer)
+
+
+@pytest.fixture
+def console(tmp_path: Path) -> Iterator[Console]:
+    console = Console(tmp_path / "console.log")
+    yield console
+    console.close()
+
+
+def content(console: Console, since: float = 0.0) -> bytes:
+    with os.fdopen(console.open(), "rb") as file:
+        file.seek(console.offset(since))
+        return file.read()
+
+
+def test_what_is_there_is_taken_in_order(console: Console, pipe: tuple[int, int]) -> None:
+    for text in (b"one\n", b"two\n", b"\x00\xff"):
+        os.write(pipe[1], text)
+        assert console.take(pipe[0])
+    assert content(console) == console.path.read_bytes() == b"one\ntwo\n\x00\xff"
+
+
+def test_nothing_there_is_not_the_end(console: Console, pipe: tuple[int, int]) -> None:
+    assert console.take(pipe[0])
+    assert content(console) == b""
+
+
+def test_the_end_is_told(console: Console) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, b"last")
+    os.close(writer)
+    assert console.take(reader)
+    assert not console.take(reader)
+    console.drain(reader)
+    os.close(reader)
+    assert content(console) == b"last"
+
+
+def test_drain_takes_all_of_a_full_pipe(console: Console, pipe: tuple[int, int]) -> None:
+    os.set_blocking(pipe[1], False)
+    size = 0
+    try:
+        while True:
+            size += os.write(pipe[1], b"x" * 4096)
+    except BlockingIOError:
+        console.drain(pipe[0])
+    assert content(console) == b"x" * size
+
+
+def test_since_begins_with_what_arrived_then(console: Console, pipe: tuple[int, int]) -> None:
+    moments = []
+    for text in (b"one\n", b"two\n", b"three\n"):
+        time.sleep(0.01)
+        moments.append(time.time())
+        time.sleep(0.01)
+        os.write(pipe[1], text)
+        console.take(pipe[0])
+    assert [content(console, moment) for moment in moments] == [b"one\ntwo\nthree\n", b"two\nthree\n", b"three\n"]
+    assert content(console, time.time() + 1) == b""
+
+
+def test_the_tail_is_text_and_ends_with_the_last(console: Console, pipe: tuple[int, int]) -> None:
+    os.write(pipe[1], b"\xff" + b"a" * 100 + b"end")
+    console.take(pipe[0])
+    assert console.tail(5) == "aaend"
+    assert console.tail()[0] == "\ufffd"
+
+
+def test_a_reader_does_not_move_the_writer(console: Console, pipe: tuple[int, int]) -> None:
+    os.write(pipe[1], b"one\n")
+    console.take(pipe[0])
+    assert content(console) == b"one\n"
+    os.write(pipe[1], b"two\n")
+    console.take(pipe[0])
+    assert content(console) == b"one\ntwo\n"

@@ -1,0 +1,120 @@
+"""Runs that are dead, made up from files, processes and cgroups as a killed supervisor leaves them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pytest_lxcontainer.container.cgroups import cgroups_of, host_hierarchies
+from pytest_lxcontainer.supervisor.owner import Owner
+from pytest_lxcontainer.supervisor.sweep import OWNER_FILE, sweep
+
+ME = Owner.of(os.getpid())
+DEAD = replace(ME, start_time=ME.start_time - 1)
+
+
+@pytest.fixture
+def leftover() -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(["sleep", "60"]) as process:
+        yield process
+        process.kill()
+
+
+def make_run(runs_dir: Path, name: str, owner: Owner | str | None = DEAD, age: float = 0) -> Path:
+    directory = runs_dir / name
+    (directory / "box-1" / "upper").mkdir(parents=True)
+    (directory / "box-1" / "upper" / "file").touch()
+    if owner is not None:
+        (directory / OWNER_FILE).write_text(str(owner))
+    if age:
+        past = directory.stat().st_mtime - age
+        os.utime(directory, (past, past))
+    return directory
+
+
+def test_the_dead_goes_and_the_living_stays(tmp_path: Path) -> None:
+    dead, alive = make_run(tmp_path, "dead"), make_run(tmp_path, "alive", ME)
+    (tmp_path / "dead.log").touch()
+    assert sweep(tmp_path, shutil.rmtree) == ["dead"]
+    assert not dead.exists()
+    assert (alive / "box-1" / "upper" / "file").exists()
+    assert not (tmp_path / "dead.log").exists()
+
+
+def test_a_run_that_is_being_made_stays(tmp_path: Path) -> None:
+    make_run(tmp_path, "young", None)
+    make_run(tmp_path, "torn", "123:4")
+    assert sweep(tmp_path, shutil.rmtree) == []
+
+
+def test_a_run_that_never_got_an_owner_goes_in_time(tmp_path: Path) -> None:
+    make_run(tmp_path, "old", None, age=3600)
+    assert sweep(tmp_path, shutil.rmtree) == ["old"]
+
+
+def test_a_process_that_was_left_is_killed(tmp_path: Path, leftover: subprocess.Popen[bytes]) -> None:
+    run = make_run(tmp_path, "dead")
+    (run / "box-1" / "init").write_text(str(Owner.of(leftover.pid)))
+    sweep(tmp_path, shutil.rmtree)
+    assert leftover.wait(20) == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "1:2"])
+def test_a_process_that_only_has_the_id_is_left_alone(
+    tmp_path: Path, leftover: subprocess.Popen[bytes], text: str
+) -> None:
+    run = make_run(tmp_path, "dead")
+    for number, content in enumerate((str(replace(Owner.of(leftover.pid), start_time=1)), text)):
+        (run / f"box-{number + 2}").mkdir()
+        (run / f"box-{number + 2}" / "init").write_text(content)
+    assert sweep(tmp_path, shutil.rmtree) == ["dead"]
+    assert leftover.poll() is None
+
+
+def test_its_short_link_goes_and_nothing_else_that_a_file_may_name(tmp_path: Path) -> None:
+    link, other = tmp_path / "link", tmp_path / "other"
+    link.symlink_to("/nowhere")
+    other.touch()
+    runs = tmp_path / "runs"
+    (make_run(runs, "one") / "alias").write_text(str(link))
+    (make_run(runs, "two") / "alias").write_text(str(other))
+    sweep(runs, shutil.rmtree)
+    assert not link.is_symlink()
+    assert other.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="makes cgroups")
+def test_its_cgroups_go_with_the_processes_in_them(tmp_path: Path, leftover: subprocess.Popen[bytes]) -> None:
+    name = f"lxt-test{os.urandom(4).hex()}"
+    hierarchies = host_hierarchies()
+    bases = {path for path in cgroups_of(os.getpid(), hierarchies).values() if os.access(path, os.W_OK)}
+    if not bases:
+        pytest.skip("no cgroup hierarchy is writable here")
+    made = []
+    for base in bases:
+        inner = base / name / "box-1"
+        try:
+            inner.mkdir(parents=True)
+            (inner / "cgroup.procs").write_text(str(leftover.pid))
+        except OSError:
+            continue  # cpuset wants to be set up first, and v2 processes in leaves only
+        finally:
+            made.append(base / name)
+    (make_run(tmp_path, "dead") / "cgroups").write_text(json.dumps([str(path) for path in made]))
+    sweep(tmp_path, shutil.rmtree)
+    assert leftover.wait(20) == -signal.SIGKILL
+    assert [path for path in made if path.exists()] == []
+
+
+@pytest.mark.parametrize("text", ["", "{", "null", "[1]"])
+def test_notes_that_cannot_be_read_do_not_keep_a_run(tmp_path: Path, text: str) -> None:
+    (make_run(tmp_path, "dead") / "cgroups").write_text(text)
+    assert sweep(tmp_path, shutil.rmtree) == ["dead"]
