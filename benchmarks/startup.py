@@ -59,7 +59,7 @@ def timed(arguments: Sequence[str], directory: str) -> float:
 def report(seconds: dict[str, list[float]]) -> None:
     for name, values in seconds.items():
         print(f"pytest {name} the plugin: median {statistics.median(values) * 1e3:6.1f} ms of {len(values)}")
-    pairs = [there - not_there for there, not_there in zip(seconds["with"], seconds["without"])]
+    pairs = [there - not_there for there, not_there in zip(seconds["with"], seconds["without"], strict=True)]
     print(f"difference of a pair: median {statistics.median(pairs) * 1e3:6.1f} ms")
 
 

@@ -44,10 +44,8 @@ from ..unit.rootfs.tars import (
     xattr,
 )
 
-pytestmark = [
-    pytest.mark.system,
-    pytest.mark.skipif(os.geteuid() != 0, reason="checks the owners that root's map gives to files"),
-]
+# It checks the owners that root's map gives to files.
+pytestmark = pytest.mark.needs_root
 
 CAPABILITY = b"\x01\x00\x00\x02\x00\x04\x00\x00" + bytes(12)
 
