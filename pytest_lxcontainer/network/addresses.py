@@ -21,8 +21,9 @@ class HeldAddress:
 
     @property
     def with_prefix(self) -> str:
-        """As ``10.64.4.2/22``."""
-        return f"{self.address}/{self.bridge.subnet.prefixlen}"
+        """As ``10.64.4.2/22 10.64.7.255``, the last being the broadcast address, which LXC would compute wrongly."""
+        subnet = self.bridge.subnet
+        return f"{self.address}/{subnet.prefixlen} {subnet.broadcast_address}"
 
     @property
     def mac(self) -> str:

@@ -32,23 +32,20 @@ def notes(inner: Inner) -> list[list[str]]:
 
 
 def test_four_workers_pull_once_and_never_collide(
-    inner: Inner, own_store: Path, leaks: Leaks, busybox_registry: FakeRegistry
+    inner: Inner, own_store: Path, busybox_registry: FakeRegistry
 ) -> None:
-    leaks.watch(own_store)
-    before = set(leaks.run_ids)
     options = ("-n", "4", f"--lxc-store={own_store}", f"--lxc-image={busybox_registry.host}/box:1")
-    result = inner.run(*options, test_it=TWELVE)
-    result.assert_outcomes(passed=12)
+    with Leaks(own_store) as leaks:
+        leaks.snapshot()
+        inner.run(*options, test_it=TWELVE).assert_outcomes(passed=12)
+        leaks.assert_nothing_new()
     # A config and a layer.
     assert busybox_registry.count("GET", "blobs") == 2
     ips, ids, runs, workers = (set(column) for column in zip(*notes(inner), strict=True))
-    assert len(ids) == 12
     # An address given back is the last to be handed out again.
-    assert len(ips) == 12
-    assert len(runs) == 1
+    assert (len(ids), len(ips)) == (12, 12)
+    assert leaks.run_ids == runs and len(runs) == 1
     assert 2 <= len(workers) <= 4
-    leaks.assert_nothing_new()
-    assert leaks.run_ids - before == runs
 
 
 def test_a_worker_that_crashes_leaves_nothing_and_the_others_go_on(inner: Inner, leaks: Leaks) -> None:

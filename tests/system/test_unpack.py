@@ -294,7 +294,7 @@ def test_hostile_layer_changes_nothing_outside(tmp_path: Path, name: str, privil
     outside = tmp_path / "outside"
     (outside / "sub").mkdir(parents=True)
     (outside / "victim").write_text("untouched")
-    os.chmod(outside, 0o777)  # noqa: PTH101  # As inviting as can be.
+    os.chmod(outside, 0o777)  # As inviting as can be.
     (tmp_path / "stack").mkdir()
     before = everything(outside)
     with Sandbox(IdMap.identity()) as host:

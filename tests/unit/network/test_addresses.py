@@ -55,5 +55,5 @@ def test_an_address_given_back_is_the_last_to_be_handed_out_again(bridge: Bridge
 def test_mac_and_prefix_follow_from_the_address(bridge: Bridge) -> None:
     held = AddressPool(bridge).hold()
     held.release()
-    assert held.with_prefix == f"{held.address}/29"
+    assert held.with_prefix == f"{held.address}/29 {held.bridge.subnet.broadcast_address}"
     assert held.mac == "02:1c:" + ":".join(f"{int(part):02x}" for part in str(held.address).split("."))
