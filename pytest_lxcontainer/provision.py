@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import threading
 import uuid
 from collections.abc import Mapping
@@ -24,6 +23,7 @@ from .container.backend import Backend
 from .container.container import DEFAULT_TIMEOUT, Container, Observer, Readiness, Traits
 from .container.exec import argv
 from .container.settings import ContainerSettings
+from .container.signals import signal_number
 from .container.spec import ContainerSpec
 from .errors import CorruptImageError, ImageNotCachedError, InvalidSettingsError, StoreError
 from .image import (
@@ -408,7 +408,7 @@ class Provisioner:
             limits=wanted.limits,
             privileged=wanted.privileged,
             cap_add=wanted.cap_add,
-            stop_signal=_signal_number(image.config.stop_signal),
+            stop_signal=_stop_signal(image.config),
             image=image.reference.familiar,
             labels=tuple(wanted.labels.items()),
         )
@@ -484,12 +484,8 @@ def _hostname(text: str) -> str:
     return name
 
 
-def _signal_number(text: str) -> int:
-    """A stop signal as images write it: ``SIGINT``, ``INT``, ``2``, or ``SIGRTMIN+3`` as systemd wants."""
-    numbers = {each.name: each.value for each in signal.Signals}
-    numbers |= {f"SIGRTMIN+{step}": signal.SIGRTMIN + step for step in range(signal.SIGRTMAX - signal.SIGRTMIN)}
-    name = text.upper()
-    number = int(name) if name.isdecimal() else numbers.get(name, numbers.get(f"SIG{name}", 0))
-    if not 0 < number <= signal.SIGRTMAX:
-        raise InvalidSettingsError(f"the image's stop signal {text!r} is unknown")
-    return number
+def _stop_signal(config: ImageConfig) -> int:
+    try:
+        return signal_number(config.stop_signal)
+    except InvalidSettingsError as error:
+        raise InvalidSettingsError(f"the image's stop signal cannot be used: {error.message}") from None

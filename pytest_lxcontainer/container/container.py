@@ -6,7 +6,6 @@ Functions that set ``__tracebackhide__`` are left out of pytest's tracebacks: a 
 from __future__ import annotations
 
 import shlex
-import signal as signals
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -21,6 +20,7 @@ from . import wait
 from .backend import Backend, ExecSpec, Status
 from .exec import Command, ExecResult, Pipes, Process, argv, run
 from .executable import problem
+from .signals import signal_number
 from .spec import ContainerSpec
 from .stats import Stats
 from .wait import Condition
@@ -368,10 +368,9 @@ class Container:
         self.stop(timeout)
         return self.start()
 
-    def kill(self, signal: int | str = signals.SIGKILL) -> None:
-        """Send a signal, as number or name (``"SIGHUP"``), to its command."""
-        number = signals.Signals[signal] if isinstance(signal, str) else signal
-        self._backend.signal(self.id, int(number))
+    def kill(self, signal: int | str = "SIGKILL") -> None:
+        """Send a signal, as number or name (``"SIGHUP"``, ``"HUP"``), to its command."""
+        self._backend.signal(self.id, signal_number(signal))
 
     def freeze(self) -> None:
         """Halt all its processes where they are."""

@@ -35,7 +35,9 @@ class Limits:
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, ByteSize.parse(value))
-        if self.cpus is not None and not self.cpus > 0:
+        if self.swap is not None and self.memory is None:
+            raise InvalidSettingsError("limits: swap counts on top of memory", hint="pass memory=… as well")
+        if self.cpus is not None and not (isinstance(self.cpus, (int, float)) and self.cpus > 0):
             raise InvalidSettingsError(f"limits: cpus={self.cpus!r} must be above 0")
         if self.pids is not None and not self.pids > 0:
             raise InvalidSettingsError(f"limits: pids={self.pids!r} must be above 0")

@@ -243,7 +243,7 @@ def until_all(container: Container, conditions: Iterable[Condition], deadline: f
     """Wait for *conditions* in order, all by *deadline* (monotonic seconds); raises as `until`."""
     __tracebackhide__ = True
     for condition in conditions:
-        until(container, condition, deadline - time.monotonic())
+        until(container, condition, max(0.0, deadline - time.monotonic()))
 
 
 def until(container: Container, condition: Condition, timeout: float) -> None:
@@ -268,7 +268,7 @@ def until(container: Container, condition: Condition, timeout: float) -> None:
         time.sleep(pause)
         pause = min(LONGEST_POLL, pause * 1.5)
     raise WaitTimeoutError(
-        f"container {container.name} was not ready after {timeout:g} s: waited for {describe(condition)}",
+        f"container {container.name} was not ready after {timeout:.3g} s: waited for {describe(condition)}",
         awaited=describe(condition),
         timeout=timeout,
         last_seen=seen,

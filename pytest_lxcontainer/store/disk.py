@@ -70,7 +70,7 @@ def sync_file_system(path: Path) -> None:
 
 def _hint(error: OSError, path: Path) -> str:
     if error.errno in _FULL:
-        return f"{_free_space(path)}; run `lxcontainer prune`, or choose another disk with --lxc-store"
+        return f"{_free_space(path)}; make room, or choose another disk with --lxc-store"
     if error.errno in _FORBIDDEN:
         return "the store must belong to whoever runs the tests; choose another directory with --lxc-store"
     return ""

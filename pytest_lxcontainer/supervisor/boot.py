@@ -79,6 +79,14 @@ class Boot:
         self.command = command
         self.executed = True
 
+    def command_state(self) -> str:
+        """The command's state as in proc_pid_stat(5), ``S`` while it waits for something; empty once it has ended."""
+        try:
+            state = Path(f"/proc/{self.command}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return ""
+        return "" if state in "ZX" else state
+
     def ended(self) -> bool:
         """Whether the monitor has ended; reaps it."""
         if self.monitor_code is None:

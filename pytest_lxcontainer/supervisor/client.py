@@ -247,7 +247,7 @@ class SupervisorClient:
             return HostNotReadyError(
                 f"the Python binding of LXC is not installed for {sys.executable}",
                 details=said.removeprefix(_WITHOUT_LXC),
-                hint="apt-get install lxc lxc-dev gcc pkg-config python3-dev && pip install lxc",
+                hint="apt-get install lxc lxc-dev gcc python3-dev && pip install lxc",
             )
         if said:
             return protocol.rebuild(json.loads(said))

@@ -30,6 +30,9 @@ from .loop import wait
 from .owner import Owner
 
 PROBE_INTERVAL = 0.0005
+FIRST_MOMENT = 0.02
+"""Seconds a command may run without a pause before it counts as started."""
+
 KILL_GRACE = 5.0
 """Seconds a monitor has to clean up after its container's death before it is killed too."""
 
@@ -133,6 +136,7 @@ class Life:
                     details="\n".join(problems_in(self._log())),
                 )
             await wait([boot.monitor_pidfd], PROBE_INTERVAL)
+        await self._first_moment(boot)
         if boot.ended():
             self._check_start(boot)
             self.settle()
@@ -142,6 +146,18 @@ class Life:
             with suppress(ProcessLookupError):  # it may have ended just now, as `pump` will find
                 (self.directory / "init").write_text(str(Owner.of(boot.init)))
             self.state = "RUNNING"
+
+    async def _first_moment(self, boot: Boot) -> None:
+        """Let a command that ends at once do so: wait until it waits for something, or has run on for a while.
+
+        One that has ended already is waited for, since LXC needs a moment to notice and to clean up.
+        """
+        begin = time.monotonic()
+        while not boot.ended() and time.monotonic() - begin < KILL_GRACE:
+            state = boot.command_state()
+            if state == "S" or (state and time.monotonic() - begin > FIRST_MOMENT):
+                return
+            await wait([boot.monitor_pidfd], PROBE_INTERVAL)
 
     def _check_start(self, boot: Boot) -> None:
         """Raise `StartFailedError` unless the command was executed before the monitor ended."""

@@ -167,6 +167,13 @@ def test_an_entrypoint_that_ends_at_once(run: Runner, registry: FakeRegistry, bu
     assert caught.value.log.strip() == "last words"
 
 
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_command_that_ends_at_once_is_no_started_container(run: Runner, code: int) -> None:
+    with pytest.raises(errors.StartFailedError, match="last words") as caught:
+        run("busybox", ["sh", "-c", f"echo last words; exit {code}"])
+    assert caught.value.exit_code == code
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
@@ -177,6 +184,8 @@ def test_an_entrypoint_that_ends_at_once(run: Runner, registry: FakeRegistry, bu
         ({"timeout": 0}, "timeout=0"),
         ({"network": "host"}, "network='host'"),
         ({"limits": {"memry": 1}}, "memry"),
+        ({"limits": {"swap": "1MiB"}}, "memory"),
+        ({"limits": {"cpus": "2"}}, "cpus='2'"),
         ({"cwd": "relative\nline"}, "line"),
         ({"name": "___"}, "___"),
         ({"ready": "soon"}, "soon"),

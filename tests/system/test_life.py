@@ -82,7 +82,7 @@ def test_kill_sends_any_signal(run: Runner) -> None:
     container = run(
         command="trap 'echo hup' HUP; echo trapped; while :; do sleep 0.05; done", ready=wait.log("trapped")
     )
-    container.kill("SIGHUP")
+    container.kill("HUP")
     container.wait_for(wait.log("hup"))
     container.kill()
     container.wait("STOPPED")

@@ -38,7 +38,7 @@ def lxc_version(python: str = sys.executable) -> str | None:
 def check_lxc(version: str | None, python: str = sys.executable) -> list[Finding]:
     """The binding, and the version of the library behind it."""
     if version is None:
-        install = f"apt-get install -y lxc lxc-dev gcc pkg-config python3-dev && {python} -m pip install lxc"
+        install = f"apt-get install -y lxc lxc-dev gcc python3-dev && {python} -m pip install lxc"
         return [lack("Python binding of LXC", f"{python} cannot import lxc", install)]
     binding = ok("Python binding of LXC", f"for {python}")
     digits = re.findall(r"\d+", version)

@@ -52,7 +52,11 @@ def check_way(store: Path, uid: int, gid: int) -> Finding:
 def check_room(path: Path, free: int) -> Finding:
     """Whether *free* bytes are enough for a few images."""
     if free < SCARCE:
-        return note("disk", f"only {free / GiB:.1f} GiB are free in {path}", "lxcontainer prune")
+        return note(
+            "disk",
+            f"only {free / GiB:.1f} GiB are free in {path}",
+            "choose another disk with LXCONTAINER_STORE or --lxc-store",
+        )
     return ok("disk", f"{free / GiB:.1f} GiB are free")
 
 
