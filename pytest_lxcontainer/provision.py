@@ -8,7 +8,6 @@ knows more than its own stage.
 from __future__ import annotations
 
 import os
-import re
 import threading
 import uuid
 from collections.abc import Mapping
@@ -18,12 +17,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .container import wait
 from .container.backend import Backend
-from .container.container import DEFAULT_TIMEOUT, Container, Observer, Readiness, Traits
-from .container.exec import argv
+from .container.container import DEFAULT_TIMEOUT, Container, Observer
+from .container.resolve import resolve, traits_of
 from .container.settings import ContainerSettings
-from .container.signals import signal_number
 from .container.spec import ContainerSpec
 from .errors import CorruptImageError, ImageNotCachedError, InvalidSettingsError, StoreError
 from .image import (
@@ -40,8 +37,7 @@ from .image import (
     parse_manifest,
 )
 from .rootfs.idmap import IdMap
-from .rootfs.overlay import Overlay, read_file, stat_path
-from .rootfs.users import User, resolve_user
+from .rootfs.overlay import Overlay, stat_path
 from .store.blobs import BlobStore
 from .store.images import ImageRecord, ImageStore
 from .store.layers import LayerStore
@@ -54,7 +50,6 @@ if TYPE_CHECKING:
     from .rootfs.sandbox import Sandbox
 
 PULL_POLICIES = ("missing", "always", "never")
-DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DOWNLOADS = 3
 """Blobs fetched at a time: what Docker does, and registries expect."""
 
@@ -349,10 +344,12 @@ class Provisioner:
         """
         wanted = ContainerSettings.of(command=command, **settings)
         pulled = self._image_for(image, wanted.privileged)
-        spec = self._spec(pulled, wanted, name, group or uuid.uuid4().hex)
+        spec = resolve(pulled, wanted, name, group or uuid.uuid4().hex)
         backend = self.backend
         self._claim(pulled)
-        container = Container(backend, spec, pulled, self._traits(pulled, wanted, spec))
+        container = Container(
+            backend, spec, pulled, traits_of(pulled, wanted, spec, self.settings.timeout, self._observer)
+        )
         self._make_cwd(container, spec, wanted.privileged)
         return container
 
@@ -387,52 +384,6 @@ class Provisioner:
             claim_layers(self.layout, self.identity.run_id, fresh)
             self._claimed.update(fresh)
 
-    def _spec(self, image: Image, wanted: ContainerSettings, name: str | None, group: str) -> ContainerSpec:
-        user = _user_of(image, wanted.user)
-        hostname = _hostname(wanted.hostname or name or image.reference.repository.rpartition("/")[2])
-        aliases = tuple(wanted.aliases) + ((name,) if name and name != hostname else ())
-        return ContainerSpec(
-            hostname=hostname,
-            group=group,
-            lower_dirs=tuple(str(path) for path in image.lower_dirs),
-            command=_command_of(image, wanted),
-            env=tuple(_environment(image.config, wanted, user, hostname).items()),
-            cwd=wanted.cwd or image.config.working_dir,
-            uid=user.uid,
-            gid=user.gid,
-            groups=user.groups,
-            aliases=aliases,
-            mounts=tuple((str(each.source), each.target, each.read_only) for each in wanted.mounts),
-            tmpfs=tuple(wanted.tmpfs.items()),
-            network=wanted.network,
-            limits=wanted.limits,
-            privileged=wanted.privileged,
-            cap_add=wanted.cap_add,
-            stop_signal=_stop_signal(image.config),
-            image=image.reference.familiar,
-            labels=tuple(wanted.labels.items()),
-        )
-
-    def _traits(self, image: Image, wanted: ContainerSettings, spec: ContainerSpec) -> Traits:
-        check = image.config.healthcheck
-        healthcheck = check if check and check.is_enabled else None
-        ports = tuple(dict.fromkeys((*image.config.exposed_ports, *wanted.ports)))
-        conditions = wanted.ready
-        if conditions is None:
-            conditions = ()
-            if healthcheck:
-                conditions = (wait.healthy(),)
-            elif image.config.exposed_ports and wanted.network != "none":
-                conditions = (wait.port(image.config.exposed_ports[0]),)
-        return Traits(
-            readiness=Readiness(conditions, wanted.timeout or self.settings.timeout),
-            ports=ports,
-            healthcheck=healthcheck,
-            shell=image.config.shell,
-            home=dict(spec.env).get("HOME", "/"),
-            observer=self._observer,
-        )
-
     def _make_cwd(self, container: Container, spec: ContainerSpec, privileged: bool) -> None:
         """Make a working directory that the image does not have, as Docker does."""
         if spec.cwd == "/" or stat_path(container.image.lower_dirs, spec.cwd) is not None:
@@ -444,48 +395,3 @@ class Provisioner:
         except BaseException:
             container.destroy()
             raise
-
-
-def _command_of(image: Image, wanted: ContainerSettings) -> tuple[str, ...]:
-    """Entrypoint and command, with Docker's rule that another entrypoint drops the image's command."""
-    config = image.config
-    entrypoint = config.entrypoint if wanted.entrypoint is None else tuple(wanted.entrypoint)
-    if wanted.command is not None:
-        command = argv(wanted.command, config.shell)
-    else:
-        command = config.cmd if wanted.entrypoint is None else ()
-    words = (*entrypoint, *command)
-    if not words:
-        raise InvalidSettingsError(
-            f"image {image.reference.familiar} says nothing about what to run",
-            hint="pass command=…, such as command=['sleep', 'infinity']",
-        )
-    return words
-
-
-def _environment(config: ImageConfig, wanted: ContainerSettings, user: User, hostname: str) -> dict[str, str]:
-    """The image's variables under those of the settings, over what every process may expect to have."""
-    image = dict(entry.split("=", 1) for entry in config.env)
-    basics = {"PATH": DEFAULT_PATH, "HOME": user.home, "HOSTNAME": hostname}
-    return {**basics, **image, **wanted.env}
-
-
-def _user_of(image: Image, wanted: str | None) -> User:
-    spec = image.config.user if wanted is None else wanted
-    passwd, group = (read_file(image.lower_dirs, path) for path in ("etc/passwd", "etc/group"))
-    return resolve_user(spec, passwd, group)
-
-
-def _hostname(text: str) -> str:
-    """*text* as a host name (RFC 1123): letters, digits and hyphens, at most 63."""
-    name = re.sub(r"[^a-z0-9-]+", "-", text.lower()).strip("-")[:63].strip("-")
-    if not name:
-        raise InvalidSettingsError(f"{text!r} is no host name", hint="use letters, digits and hyphens")
-    return name
-
-
-def _stop_signal(config: ImageConfig) -> int:
-    try:
-        return signal_number(config.stop_signal)
-    except InvalidSettingsError as error:
-        raise InvalidSettingsError(f"the image's stop signal cannot be used: {error.message}") from None

@@ -15,6 +15,7 @@ import pytest
 
 from pytest_lxcontainer import wait
 from pytest_lxcontainer.container.container import Container
+from pytest_lxcontainer.container.resolve import DEFAULT_PATH
 from pytest_lxcontainer.container.spec import ContainerSpec
 from pytest_lxcontainer.errors import (
     CorruptImageError,
@@ -30,7 +31,7 @@ from pytest_lxcontainer.errors import (
 )
 from pytest_lxcontainer.image.digest import sha256_of
 from pytest_lxcontainer.image.platform import Platform
-from pytest_lxcontainer.provision import DEFAULT_PATH, Provisioner, RunIdentity, Settings
+from pytest_lxcontainer.provision import Provisioner, RunIdentity, Settings
 from pytest_lxcontainer.rootfs.idmap import IdMap
 from pytest_lxcontainer.rootfs.overlay import read_file
 from tests.conftest import made_store, remove_tree
