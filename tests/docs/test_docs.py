@@ -23,7 +23,9 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, store: P
     monkeypatch.setenv("LXCONTAINER_STORE", str(store))
     monkeypatch.setenv("LXCONTAINER_MIRROR", mirror)
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    # In CI pytest shows more than a reader at a terminal gets.
+    for name in ("PYTEST_ADDOPTS", "CI", "BUILD_NUMBER"):
+        monkeypatch.delenv(name, raising=False)
     pytester.makeini("[pytest]\n")
     return pytester
 
