@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -80,6 +79,9 @@ class Containers:
 
         All addresses are known before the first starts, so that each resolves the others from its first moment.
         """
+        # Here, since every project that has the plugin pays for what is imported above.
+        from concurrent.futures import ThreadPoolExecutor
+
         made = {
             name: _made(self._request, self._provisioner, *_image_and_settings(name, settings))
             for name, settings in wanted.items()
