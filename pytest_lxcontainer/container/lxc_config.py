@@ -52,11 +52,13 @@ class Interface:
 class Place:
     """Where on this host one container lives.
 
-    *directory* holds its files, *cgroup* is its path below every hierarchy's root, or ``None`` to leave that to LXC.
+    *directory* holds its files (*shown*: the same, as the container's root can reach it), *cgroup* is its path below
+    every hierarchy's root, or ``None`` to leave that to LXC.
     """
 
     name: str
     directory: Path
+    shown: Path
     idmap: IdMap
     overlay: Overlay
     interface: Interface | None
@@ -117,7 +119,7 @@ def _device_items(spec: ContainerSpec, place: Place) -> Iterator[Item]:
     for name in ("hosts", "hostname", "resolv.conf"):
         yield (
             "lxc.mount.entry",
-            f"{_escape(str(place.directory / name))} etc/{name} none bind,create=file 0 0",
+            f"{_escape(str(place.shown / name))} etc/{name} none bind,create=file 0 0",
         )
     for source, target, read_only in spec.mounts:
         kind = "dir" if Path(source).is_dir() else "file"

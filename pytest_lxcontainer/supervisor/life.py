@@ -41,11 +41,13 @@ KILL_GRACE = 5.0
 class Reserved:
     """What is a container's own on the host before it runs.
 
+    *shown* is *directory* by a path that the container's root may pass.
     *cgroup* is its directory below the base of every hierarchy, *pair* its veth's name on the host (``None``: LXC
     chooses), *creator* the process that asked for it.
     """
 
     directory: Path
+    shown: Path
     idmap: IdMap
     overlay: Overlay
     address: HeldAddress | None
@@ -92,6 +94,7 @@ class Life:
         place = Place(
             name=self.name,
             directory=self.directory,
+            shown=self._reserved.shown,
             idmap=self.idmap,
             overlay=self._reserved.overlay,
             interface=self._interface(),
@@ -122,7 +125,7 @@ class Life:
         self._log_start = self.lxc_log.stat().st_size if self.lxc_log.exists() else 0
         self.state, self.exit_code, self.reason = "STARTING", None, ""
         env = dict(self.spec.env)
-        boot = self.boot = Boot.begin(self.name, self.directory.parent, self.spec.command, env, self.console)
+        boot = self.boot = Boot.begin(self.name, self._reserved.shown.parent, self.spec.command, env, self.console)
         # It may be settled, and `self.boot` be gone, by `pump` or whoever else notices its end first.
         while not boot.ended() and not boot.probe(self.host.hierarchies):
             if time.monotonic() > deadline:

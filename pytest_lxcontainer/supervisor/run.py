@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +24,8 @@ from .host import Host
 from .janitor import Janitor
 from .life import KILL_GRACE, Life, Reserved
 from .loop import Loop
-from .sweep import clear_cgroup, remove_directory
+from .sweep import clear_cgroup, remove_alias, remove_directory
+from .view import View
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -44,7 +46,9 @@ class Run:
         self._janitor = Janitor(host.idmap)
         self._grace = GracePeriod(_where_i_am(host))
         self._resolv_conf = names.host_resolv_conf()
-        self._alias: Path | None = None
+        self._alias = Path("/run" if host.is_root else "/tmp", f"{PREFIX}{run_id}")
+        (directory / "alias").write_text(str(self._alias))
+        self._view = View(self._alias) if host.is_root else None
         self.note_cgroups()
 
     @property
@@ -74,8 +78,10 @@ class Run:
         name = f"{spec.hostname[:40]}-{number}"
         idmap = IdMap.identity() if spec.privileged else self.host.idmap
         directory = self._make_directory(name, idmap)
+        spec = replace(spec, mounts=self._shown_mounts(name, spec))
         reserved = Reserved(
             directory=directory,
+            shown=self._seen(directory, self.directory),
             idmap=idmap,
             overlay=self._overlay(spec, directory),
             address=self.pool().hold() if spec.network != "none" else None,
@@ -101,20 +107,32 @@ class Run:
 
     def _overlay(self, spec: ContainerSpec, directory: Path) -> Overlay:
         """The stack, by way of a short link where its paths together would not fit into one mount(2)."""
-        overlay = Overlay(tuple(Path(each) for each in spec.lower_dirs), directory / "upper")
-        if not overlay.too_long:
+        lower_dirs = [Path(each) for each in spec.lower_dirs]
+        overlay = Overlay(
+            tuple(self._seen(each, each.parent) for each in lower_dirs),
+            self._seen(directory / "upper", self.directory),
+        )
+        if not overlay.too_long or self._view is not None:
             return overlay
-        layers_dir = overlay.lower_dirs[0].parent
-        alias = self._layers_alias(layers_dir)
-        short = (alias / each.relative_to(layers_dir) for each in overlay.lower_dirs)
+        layers_dir = lower_dirs[0].parent
+        if not self._alias.is_symlink():
+            self._alias.symlink_to(layers_dir)
+        short = (self._alias / each.relative_to(layers_dir) for each in lower_dirs)
         return Overlay(tuple(short), overlay.upper_dir)
 
-    def _layers_alias(self, layers_dir: Path) -> Path:
-        if self._alias is None:
-            self._alias = Path(f"/tmp/{PREFIX}{self.run_id}")
-            (self.directory / "alias").write_text(str(self._alias))
-            self._alias.symlink_to(layers_dir)
-        return self._alias
+    def _seen(self, path: Path, root: Path) -> Path:
+        """*path*, which lies in *root*, as a container's root can reach it."""
+        return self._view.of(path, root) if self._view is not None else path
+
+    def _shown_mounts(self, name: str, spec: ContainerSpec) -> tuple[tuple[str, str, bool], ...]:
+        """The user's mounts with sources that a container's root can reach."""
+        view = self._view
+        if view is None:
+            return spec.mounts
+        return tuple(
+            (str(view.show(Path(source), f"{name}.{number}")), target, read_only)
+            for number, (source, target, read_only) in enumerate(spec.mounts)
+        )
 
     def pool(self) -> AddressPool:
         """The run's addresses; the bridge is made when first asked for."""
@@ -152,6 +170,9 @@ class Run:
                 await life.until_ended(KILL_GRACE)
             await life.until_clean()
             life.close()
+            if self._view is not None:
+                for number in range(len(life.spec.mounts)):
+                    self._view.hide(f"{life.name}.{number}")
             if life.spec.group and self.lives:
                 self._write_hosts(life.spec.group)
             self._janitor.remove(life.directory)
@@ -174,8 +195,9 @@ class Run:
             delete_link(f"{PREFIX}{self.run_id}-b")
         if self._lease is not None:
             self._lease.release()
-        if self._alias is not None:
-            self._alias.unlink(missing_ok=True)
+        if self._view is not None:
+            self._view.close()
+        remove_alias(self._alias)
         self._janitor.finish()
         self._grace.close()
         for base in set(self.host.cgroup_base.values()):

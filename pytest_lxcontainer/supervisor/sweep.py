@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..container.cgroups import processes_below, remove_tree
-from ..network.bridge import delete_link, links_of
+from ..network.bridge import PREFIX, delete_link, links_of
 from .owner import Owner
 
 OWNER_FILE = "supervisor"
@@ -37,10 +37,19 @@ def sweep(runs_dir: Path, discard: Callable[[Path], None]) -> list[str]:
 
 def remove_directory(directory: Path, discard: Callable[[Path], None]) -> None:
     """Remove a run's directory with *discard*, and the files that belong to it elsewhere."""
-    if os.geteuid() == 0:
-        shutil.rmtree(LXC_LOCKS / directory.relative_to("/"), ignore_errors=True)
     discard(directory)
     directory.with_suffix(".log").unlink(missing_ok=True)
+
+
+def remove_alias(alias: Path) -> None:
+    """Remove a run's other path, a link or root's mount point, and the lock files that LXC made for it."""
+    if os.geteuid() == 0:
+        shutil.rmtree(LXC_LOCKS / alias.relative_to("/"), ignore_errors=True)
+    with suppress(OSError):
+        if alias.is_symlink() and alias.lstat().st_uid == os.geteuid():
+            alias.unlink()
+        elif alias.name.startswith(PREFIX) and alias.is_dir():
+            alias.rmdir()
 
 
 def _alive(directory: Path) -> bool:
@@ -61,7 +70,8 @@ def _remove_run(directory: Path, discard: Callable[[Path], None]) -> None:
     if os.geteuid() == 0:
         for name in links_of(directory.name):
             delete_link(name)
-    _unlink_alias(directory)
+    if alias := _noted_alias(directory):
+        remove_alias(alias)
     remove_directory(directory, discard)
 
 
@@ -95,13 +105,11 @@ def _kill_processes_of(directory: Path) -> None:
             _kill(owner.pid)
 
 
-def _unlink_alias(directory: Path) -> None:
+def _noted_alias(directory: Path) -> Path | None:
     try:
-        alias = Path((directory / "alias").read_text())
+        return Path((directory / "alias").read_text())
     except OSError:
-        return
-    if alias.is_symlink() and alias.lstat().st_uid == os.geteuid():
-        alias.unlink()
+        return None
 
 
 def _kill(pid: int) -> None:

@@ -155,7 +155,8 @@ def _things_of(run_ids: set[str], runs_dirs: list[Path], processes: list[_Proces
     yield from (f"cgroup {path}" for path in _cgroups(run_ids))
     for runs_dir in runs_dirs:
         yield from (f"directory {path}" for path in _paths(runs_dir, run_ids))
-    yield from (f"link {path}" for path in Path("/tmp").glob("lxt*") if path.name[3:] in run_ids)
+    aliases = [*Path("/tmp").glob("lxt*"), *Path("/run").glob("lxt*")]
+    yield from (f"alias {path}" for path in aliases if path.name[3:] in run_ids)
     yield from _kernel_things_of(run_ids)
 
 

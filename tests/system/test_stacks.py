@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.machinery
 import importlib.util
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,16 @@ def test_a_working_directory_that_the_image_lacks_is_made(
     registry.push(built, "box", "1")
     container = run(f"{registry.host}/box:1")
     assert container.check_output("pwd; id -un; echo $A") == "/srv/deep/down\nnobody\nb c"
+
+
+def test_neither_store_nor_mounts_need_a_way_for_others(settings: Settings, own_store: Path) -> None:
+    """As under pytest's tmp_path, which only its owner may enter."""
+    closed = own_store / "closed"
+    shared = closed / "shared"
+    shared.mkdir(parents=True)
+    (shared / "file").write_text("from the host")
+    closed.chmod(0o700)
+    with Provisioner(replace(settings, store=closed / "store")) as provisioner:
+        mounts = [f"{shared}:/shared", f"{shared}/file:/etc/file:ro"]
+        container = provisioner.run(BUSYBOX, ["sleep", "60"], mounts=mounts)
+        assert container.read_text("/shared/file") == container.read_text("/etc/file") == "from the host"

@@ -33,6 +33,7 @@ def place(**fields: Any) -> Place:
     values: dict[str, Any] = {
         "name": "box-1",
         "directory": Path("/store/runs/r/box-1"),
+        "shown": Path("/store/runs/r/box-1"),
         "idmap": MAP,
         "overlay": Overlay((Path("/store/l/base"), Path("/store/l/top")), Path("/store/runs/r/box-1/upper")),
         "interface": ETH,
