@@ -33,7 +33,7 @@ def make(backend: FakeBackend) -> Make:
             lower_dirs=(),
             command=argv(command),
             env=(("PATH", "/usr/bin:/bin"), ("HOME", "/root")),
-            cwd="/work",
+            cwd="/desk",
             labels=(("from", "test"),),
             network=traits.pop("network", "default"),
         )

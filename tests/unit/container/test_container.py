@@ -82,14 +82,14 @@ def test_logs_are_text_whatever_was_written(make: Make) -> None:
 
 class TestFiles:
     def test_text_and_bytes_come_back(self, box: Container) -> None:
-        box.write_text("/work/a", "ä\n", encoding="latin-1")
-        assert box.read_bytes("/work/a") == b"\xe4\n"
-        assert box.read_text("/work/a", encoding="latin-1") == "ä\n"
+        box.write_text("/desk/a", "ä\n", encoding="latin-1")
+        assert box.read_bytes("/desk/a") == b"\xe4\n"
+        assert box.read_text("/desk/a", encoding="latin-1") == "ä\n"
 
     def test_exists_and_listdir(self, box: Container) -> None:
-        box.write_bytes("/work/a", b"", mode=0o600)
-        assert (box.exists("/work"), box.exists("/work/a"), box.exists("/none")) == (True, True, False)
-        assert box.listdir("/work") == ["a"]
+        box.write_bytes("/desk/a", b"", mode=0o600)
+        assert (box.exists("/desk"), box.exists("/desk/a"), box.exists("/none")) == (True, True, False)
+        assert box.listdir("/desk") == ["a"]
         with pytest.raises(FileNotFoundError, match="/none"):
             box.listdir("/none")
 

@@ -91,7 +91,7 @@ def test_an_interrupted_caller_leaves_no_command_behind(box: Container, monkeypa
         box.exec("sleep 1; touch late")
     thread.join()
     time.sleep(1)
-    assert not box.exists("/work/late")
+    assert not box.exists("/desk/late")
 
 
 class TestPopen:
