@@ -349,10 +349,17 @@ class Life:
         return gone
 
     async def until_clean(self) -> None:
-        """Wait until nothing is left of the last start: a killed monitor leaves dying processes in the cgroups."""
+        """Wait until nothing is left of the last start.
+
+        A killed monitor leaves dying processes in the cgroups, and a veth that the kernel removes in its own time.
+        """
         deadline = time.monotonic() + KILL_GRACE
-        while not self.remove_cgroups() and time.monotonic() < deadline:
+        while not self._is_clean() and time.monotonic() < deadline:
             await wait([], PROBE_INTERVAL)
+
+    def _is_clean(self) -> bool:
+        pair = self._reserved.pair
+        return self.remove_cgroups() and (pair is None or not Path("/sys/class/net", pair).exists())
 
     def close(self) -> None:
         """Give address and files of a container that has ended back."""

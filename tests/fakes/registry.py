@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import threading
 from base64 import b64encode
@@ -79,7 +80,9 @@ class FakeRegistry:
         """The ``Content-Type`` of manifests to send instead of the true one."""
         self._failures: list[Failure] = []
         self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
+        # An address of its own: a port comes round again, and with it, in a store that tests share, another's image.
+        octets = os.urandom(3)
+        self._server = _Server((f"127.{octets[0]}.{octets[1]}.{octets[2] % 254 + 1}", 0), _Handler)
         self._server.registry = self
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
 
@@ -94,7 +97,8 @@ class FakeRegistry:
 
     @property
     def host(self) -> str:
-        return f"127.0.0.1:{self._server.server_address[1]}"
+        address, port = self._server.server_address[:2]
+        return f"{address!s}:{port}"
 
     @property
     def url(self) -> str:

@@ -130,7 +130,8 @@ def test_credentials_of_the_mirrored_registry_stay_at_home(
 def test_what_netrc_has_is_not_sent(registry: FakeRegistry, client: RegistryClient, home: Path) -> None:
     registry.push(BUILT, "library/alpine", "latest")
     netrc = home / ".netrc"
-    netrc.write_text("machine 127.0.0.1 login someone password secret\n")
+    address = registry.host.partition(":")[0]
+    netrc.write_text(f"machine {address} login someone password secret\n")
     netrc.chmod(0o600)
     client.fetch_manifest(ALPINE, AMD64)
     assert {header for _, header in registry.authorizations} == {None}
