@@ -87,6 +87,12 @@ def lxc_items(spec: ContainerSpec, place: Place) -> Iterator[Item]:
     yield from _network_items(place.interface)
 
 
+def dropped_capabilities(spec: ContainerSpec) -> tuple[str, ...]:
+    """The capabilities, by LXC's names, that no process of the container may have."""
+    kept = {name.lower().removeprefix("cap_") for name in spec.cap_add}
+    return () if "all" in kept else tuple(name for name in DROPPED_CAPABILITIES if name not in kept)
+
+
 def render(items: Iterator[Item]) -> str:
     """The configuration file's text; `InvalidSettingsError` for a value that would become another line."""
     lines = []
@@ -147,9 +153,7 @@ def _process_items(spec: ContainerSpec) -> Iterator[Item]:
 
 
 def _confinement_items(spec: ContainerSpec, place: Place) -> Iterator[Item]:
-    kept = {name.lower().removeprefix("cap_") for name in spec.cap_add}
-    dropped = [] if "all" in kept else [name for name in DROPPED_CAPABILITIES if name not in kept]
-    if dropped:
+    if dropped := dropped_capabilities(spec):
         yield "lxc.cap.drop", " ".join(dropped)
     if place.seccomp_profile is not None:
         yield "lxc.seccomp.profile", str(place.seccomp_profile)

@@ -15,7 +15,7 @@ from ..container.attach import Spawned, Target, spawn
 from ..container.backend import ExecSpec, Status
 from ..container.cgroups import Freezer, freezer_in, processes_below, remove_tree
 from ..container.liblxc import REFUSED, exit_code_in, problems_in
-from ..container.lxc_config import DROPPED_CAPABILITIES, Interface, Place, lxc_items, render
+from ..container.lxc_config import Interface, Place, dropped_capabilities, lxc_items, render
 from ..container.process_tree import kill_tree
 from ..container.spec import ContainerSpec
 from ..container.stats import read_stats
@@ -226,16 +226,20 @@ class Life:
         self.boot.signal_command(self.spec.stop_signal)
         if not await self.until_ended(timeout):
             self.kill()
-            if not await self.until_ended(KILL_GRACE) and self.boot is not None:
-                self.boot.kill_monitor()
-                await self.until_ended(KILL_GRACE)
+            await self.until_dead()
+
+    async def until_dead(self) -> None:
+        """Wait for the end after `kill`; a monitor that does not see to it in time is killed too."""
+        if not await self.until_ended(KILL_GRACE) and self.boot is not None:
+            self.boot.kill_monitor()
+            await self.until_ended(KILL_GRACE)
 
     def kill(self) -> None:
         """SIGKILL everything in it, frozen or not."""
         if self.boot is not None:
             self.boot.kill_init()
-            if self.state == "FROZEN":
-                self.freeze(False)
+            if self.state == "FROZEN" and (freezer := self._freezer(self.boot)):
+                freezer.set(False)
             self.state = "STOPPING"
 
     def signal(self, number: int) -> None:
@@ -304,8 +308,7 @@ class Life:
                 container=self.name,
                 hint="unfreeze() it first",
             )
-        kept = {name.lower().removeprefix("cap_") for name in self.spec.cap_add}
-        dropped = () if "all" in kept else tuple(name for name in DROPPED_CAPABILITIES if name not in kept)
+        dropped = dropped_capabilities(self.spec)
         return boot.target(bool(self.host.cgroup_base), not self.idmap.is_identity, dropped)
 
     def _not_running(self, why: str) -> NotRunningError:

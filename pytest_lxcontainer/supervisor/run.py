@@ -9,7 +9,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from ..container.backend import Status
 from ..container.cgroups import cgroups_of
 from ..container.spec import ContainerSpec
 from ..errors import ContainerError, InvalidSettingsError
@@ -22,7 +21,7 @@ from ..rootfs.overlay import Overlay
 from .grace import GracePeriod
 from .host import Host
 from .janitor import Janitor
-from .life import KILL_GRACE, Life, Reserved
+from .life import Life, Reserved
 from .loop import Loop
 from .sweep import clear_cgroup, remove_alias, remove_directory
 from .view import View
@@ -165,9 +164,7 @@ class Run:
 
     async def _remove(self, life: Life) -> None:
         try:
-            if not await life.until_ended(KILL_GRACE) and life.boot is not None:
-                life.boot.kill_monitor()
-                await life.until_ended(KILL_GRACE)
+            await life.until_dead()
             await life.until_clean()
             life.close()
             if self._view is not None:
@@ -220,18 +217,6 @@ class Run:
 def _where_i_am(host: Host) -> dict[str, Path]:
     """This process's own cgroups, where containers have some."""
     return cgroups_of(os.getpid(), host.hierarchies) if host.cgroup_base else {}
-
-
-def status_dict(status: Status) -> dict[str, object]:
-    """A `Status` as plain values."""
-    return {
-        "name": status.name,
-        "state": status.state,
-        "ips": list(status.ips),
-        "pid": status.pid,
-        "exit_code": status.exit_code,
-        "reason": status.reason,
-    }
 
 
 def _rewrite(path: Path, text: str) -> None:

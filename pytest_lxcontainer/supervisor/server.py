@@ -10,6 +10,7 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any
 
 from ..container.backend import ExecSpec
@@ -19,7 +20,7 @@ from . import protocol
 from .life import KILL_GRACE
 from .loop import Loop, wait
 from .protocol import Message
-from .run import Run, status_dict
+from .run import Run
 
 _CREDENTIALS = struct.Struct("3i")
 
@@ -147,7 +148,7 @@ class Server:
 
     async def _create(self, call: _Call) -> Any:
         life = self._run.create(ContainerSpec.from_dict(call.message["spec"]), call.pid)
-        return status_dict(life.status())
+        return asdict(life.status())
 
     async def _start(self, call: _Call) -> Any:
         life = self._run.life(call.message["name"])
@@ -156,13 +157,13 @@ class Server:
         starting = life.start(call.message["timeout"])
         self._loop.spawn(_pump_when_begun(life))
         await starting
-        return status_dict(life.status())
+        return asdict(life.status())
 
     async def _status(self, call: _Call) -> Any:
         life = self._run.life(call.message["name"])
         if life.boot is not None and life.boot.ended():
             life.settle()
-        return status_dict(life.status())
+        return asdict(life.status())
 
     async def _signal(self, call: _Call) -> Any:
         self._run.life(call.message["name"]).signal(call.message["signal"])
@@ -170,7 +171,7 @@ class Server:
     async def _stop(self, call: _Call) -> Any:
         life = self._run.life(call.message["name"])
         await life.stop(call.message["timeout"])
-        return status_dict(life.status())
+        return asdict(life.status())
 
     async def _destroy(self, call: _Call) -> Any:
         self._run.destroy(call.message["name"])
