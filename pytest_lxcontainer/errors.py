@@ -5,12 +5,14 @@
     LxContainerError                  what happened, details, hint
     ├── InvalidReferenceError         also ValueError: the text is no image reference
     ├── InvalidSettingsError          also ValueError: a setting, option or marker that cannot be used
+    ├── LockFileError                 the file of pinned tags: unreadable, or without the tag that is asked for
     ├── HostNotReadyError             the host lacks something; the hint holds the command that provides it
     ├── RegistryError                 status, url
     │   ├── RegistryUnreachableError  nobody answered
     │   ├── ImageNotFoundError        the registry answered: no such repository, tag or digest
     │   ├── AuthenticationError       the registry refused the credentials, or wants some
     │   └── RateLimitedError          retry_after
+    ├── ImageSourceError              path: an archive or directory is missing, unreadable, or not what its name says
     ├── ImageNotCachedError           pulling is forbidden and the store does not have it
     ├── UnsupportedImageError         a media type or platform that cannot run here
     ├── CorruptImageError             also the manifest lies about size or structure
@@ -65,6 +67,10 @@ class InvalidSettingsError(LxContainerError, ValueError):
     """A setting, option or marker that cannot be used as given."""
 
 
+class LockFileError(LxContainerError):
+    """The file that tags are pinned in cannot be read or written, or does not have the tag that is asked for."""
+
+
 class HostNotReadyError(LxContainerError):
     """The host lacks something containers need; the hint holds the command that provides it."""
 
@@ -99,6 +105,14 @@ class RateLimitedError(RegistryError):
     def __init__(self, message: str, *, retry_after: float | None = None, **kwargs: Any) -> None:
         super().__init__(message, **kwargs)
         self.retry_after = retry_after
+
+
+class ImageSourceError(LxContainerError):
+    """An archive or directory that should hold an image is missing or of another kind; *path* is its path."""
+
+    def __init__(self, message: str, *, path: str = "", **kwargs: Any) -> None:
+        super().__init__(message, **kwargs)
+        self.path = path
 
 
 class ImageNotCachedError(LxContainerError):

@@ -6,7 +6,6 @@ https://github.com/opencontainers/image-spec/blob/main/config.md, and for Docker
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any
 
 from ..errors import CorruptImageError, UnsupportedImageError
 from .digest import Digest
+from .document import MAX_INTEGER, printable, read_object, shown
 from .manifest import Manifest
 from .platform import UNKNOWN_PLATFORM, Platform
 
@@ -65,7 +65,7 @@ class ImageConfig:
     @classmethod
     def from_json(cls, data: bytes) -> ImageConfig:
         """Read a config blob, or raise `CorruptImageError`; null means absent, as for Docker."""
-        document = _document(data)
+        document = read_object(data, "the image config", MAX_CONFIG_SIZE)
         settings = _Object(_Object(document).child("config"))
         healthcheck = settings.child("Healthcheck")
         return cls(
@@ -79,7 +79,7 @@ class ImageConfig:
             stop_signal=settings.text("StopSignal") or "SIGTERM",
             healthcheck=_healthcheck(healthcheck) if healthcheck else None,
             shell=settings.strings("Shell") or _DEFAULT_SHELL,
-            labels={key: str(value) for key, value in settings.child("Labels").items()},
+            labels=_labels(settings.child("Labels")),
             diff_ids=_diff_ids(document),
             platform=_platform(document),
         )
@@ -93,7 +93,7 @@ def check_platform(config: ImageConfig, wanted: Platform) -> None:
     if not config.platform.architecture or config.platform in wanted.runnable():
         return
     raise UnsupportedImageError(
-        f"the image is for {config.platform}, not for {wanted}",
+        f"the image is for {printable(str(config.platform))}, not for {wanted}",
         hint="choose another image, or --lxc-platform if the host can run this one",
     )
 
@@ -120,7 +120,10 @@ class _Object:
         return str(self._get(key, str, ""))
 
     def number(self, key: str) -> int:
-        return int(self._get(key, int, 0))
+        value = int(self._get(key, int, 0))
+        if abs(value) > MAX_INTEGER:
+            raise CorruptImageError(f"the image config's {key} is {shown(value)}")
+        return value
 
     def strings(self, key: str) -> tuple[str, ...]:
         entries: list[Any] = self._get(key, list, [])
@@ -138,29 +141,25 @@ class _Object:
         if value is None or value == "":
             return default
         if not isinstance(value, kind):
-            raise CorruptImageError(f"the image config's {key} is {value!r}")
+            raise CorruptImageError(f"the image config's {key} is {shown(value)}")
         return value
 
 
-def _document(data: bytes) -> dict[str, Any]:
-    if len(data) > MAX_CONFIG_SIZE:
-        raise CorruptImageError(f"the image config has {len(data)} bytes, more than the {MAX_CONFIG_SIZE} allowed")
-    try:
-        document = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise CorruptImageError("the image config is not JSON", details=str(error)) from None
-    if not isinstance(document, dict):
-        raise CorruptImageError("the image config is not a JSON object")
-    return document
+def _labels(value: dict[str, Any]) -> dict[str, str]:
+    if not all(isinstance(text, str | None) for text in value.values()):
+        raise CorruptImageError("the image config's Labels hold something else than strings")
+    return {key: text or "" for key, text in value.items()}
 
 
 def _tcp_ports(exposed: dict[str, Any]) -> tuple[int, ...]:
-    ports: set[int] = set()
-    for text in exposed:
-        if match := _PORTS.fullmatch(text):
-            first = int(match[1])
-            ports.update(range(first, min(int(match[2] or first), 65535) + 1))
-    return tuple(sorted(port for port in ports if 0 < port < 65536))
+    matches = [match for text in exposed if (match := _PORTS.fullmatch(text))]
+    ranges = sorted((int(match[1]), int(match[2] or match[1])) for match in matches)
+    ports: list[int] = []
+    # Each range adds only what lies above the last: thousands of wide ones cost no more than one.
+    for first, last in ranges:
+        start = max(first, ports[-1] + 1 if ports else 1)
+        ports.extend(range(start, min(last, 65535) + 1))
+    return tuple(ports)
 
 
 def _healthcheck(value: dict[str, Any]) -> Healthcheck:

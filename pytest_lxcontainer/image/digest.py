@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import CorruptImageError
+from .document import shown
 
 if TYPE_CHECKING:
     import hashlib
@@ -31,13 +32,13 @@ class Digest:
     def parse(cls, text: object) -> Digest:
         """Read ``sha256:<64 hex>`` or ``sha512:<128 hex>``, or raise `CorruptImageError`."""
         if not isinstance(text, str):
-            raise CorruptImageError(f"a digest must be a string, not {text!r}")
+            raise CorruptImageError(f"a digest must be a string, not {shown(text)}")
         algorithm, _, digits = text.partition(":")
         if algorithm not in _HEX_LENGTHS:
-            raise CorruptImageError(f"{text!r} is no digest: it must begin with sha256: or sha512:")
+            raise CorruptImageError(f"{shown(text)} is no digest: it must begin with sha256: or sha512:")
         if len(digits) != _HEX_LENGTHS[algorithm] or not _HEX.fullmatch(digits):
             raise CorruptImageError(
-                f"{text!r} is no digest: {algorithm} has {_HEX_LENGTHS[algorithm]} lower-case hex digits"
+                f"{shown(text)} is no digest: {algorithm} has {_HEX_LENGTHS[algorithm]} lower-case hex digits"
             )
         return cls(algorithm, digits)
 

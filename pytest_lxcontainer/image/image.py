@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .config import ImageConfig
 from .digest import Digest
-from .reference import Reference
+from .name import ImageName
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Image:
     *lower_dirs* are its unpacked layers, base first.
     """
 
-    reference: Reference
+    reference: ImageName
     digest: Digest
     config_digest: Digest
     config: ImageConfig

@@ -6,13 +6,13 @@ both in https://distribution.github.io/distribution/spec/manifest-v2-2/.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import CorruptImageError, UnsupportedImageError
+from ..errors import CorruptImageError, DigestMismatchError, UnsupportedImageError
 from .digest import Digest
+from .document import MAX_INTEGER, printable, read_object, shown
 from .platform import Platform
 
 MAX_MANIFEST_SIZE = 4 * 1024 * 1024
@@ -46,17 +46,23 @@ _SCHEMA1_TYPES = (
     "application/vnd.docker.distribution.manifest.v1+prettyjws",
 )
 _KNOWN_TYPES = MANIFEST_TYPES + INDEX_TYPES + _SCHEMA1_TYPES
+_PLATFORMS_SHOWN = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """One thing an image refers to: its media type, digest and size in bytes."""
+    """One thing an image refers to: its media type, digest and size in bytes.
+
+    *data* are its bytes where the document holds them itself, verified; *urls* are other places that may have it.
+    """
 
     media_type: str
     digest: Digest
     size: int
     platform: Platform | None = None
     annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
+    data: bytes | None = field(default=None, repr=False)
+    urls: tuple[str, ...] = ()
 
     @property
     def is_attestation(self) -> bool:
@@ -91,7 +97,7 @@ def parse_manifest(data: bytes, content_type: str | None = None) -> Manifest | I
     Raises `CorruptImageError` for what contradicts the specification or itself, `UnsupportedImageError` for
     what is no image or an image of a form that is not supported.
     """
-    document = _document(data)
+    document = read_object(data, "the manifest", MAX_MANIFEST_SIZE)
     media_type = _media_type(document, content_type)
     if media_type in _SCHEMA1_TYPES or document.get("schemaVersion") == 1:
         raise UnsupportedImageError(
@@ -99,52 +105,66 @@ def parse_manifest(data: bytes, content_type: str | None = None) -> Manifest | I
             hint="pull it with an old Docker and push it again, or use a newer tag",
         )
     if document.get("schemaVersion") != 2:
-        raise CorruptImageError(f"the manifest's schemaVersion is {document.get('schemaVersion')!r}, not 2")
+        raise CorruptImageError(f"the manifest's schemaVersion is {shown(document.get('schemaVersion'))}, not 2")
     if media_type in INDEX_TYPES:
         return _index(document)
     if media_type in MANIFEST_TYPES:
         return _manifest(document)
-    raise UnsupportedImageError(f"{media_type!r} is the media type of no image manifest")
+    raise UnsupportedImageError(f"{shown(media_type)} is the media type of no image manifest")
 
 
-def select(index: Index, platform: Platform) -> Descriptor:
-    """Return the entry of *index* that fits *platform* best, or raise `UnsupportedImageError`.
+def candidates(index: Index, platform: Platform) -> Iterator[Descriptor]:
+    """Yield the entries of *index* that may hold an image for *platform*, best first.
 
-    An entry that names no platform is taken when no other fits; its config then tells (see `check_platform`).
+    That is the one that fits best, or, where none says that it fits, each that names no platform; an image's config
+    then tells (see `check_platform`).
     """
-    images = [entry for entry in index.manifests if not entry.is_attestation]
-    for candidate in (*platform.runnable(), None):
+    images = _images(index)
+    for runnable in platform.runnable():
         for entry in images:
-            if entry.platform == candidate:
-                return entry
-    available = ", ".join(dict.fromkeys(str(entry.platform) for entry in images))
-    raise UnsupportedImageError(
+            if entry.platform == runnable:
+                yield entry
+                return
+    yield from (entry for entry in images if entry.platform is None)
+
+
+def available(index: Index) -> list[Platform]:
+    """Return the platforms that *index* names, in its order."""
+    return list(dict.fromkeys(entry.platform for entry in _images(index) if entry.platform))
+
+
+def no_platform(platform: Platform, there: list[Platform]) -> UnsupportedImageError:
+    """Return the error for an image that is *there* for other platforms only."""
+    names = [printable(str(one)) for one in there[:_PLATFORMS_SHOWN]] + ["…"] * (len(there) > _PLATFORMS_SHOWN)
+    return UnsupportedImageError(
         f"the image does not exist for {platform}",
-        details=f"available: {available or 'nothing'}",
+        details=f"available: {', '.join(names) or 'nothing'}",
         hint="choose another image, or one of these with --lxc-platform if the host can run it",
     )
 
 
-def _document(data: bytes) -> dict[str, Any]:
-    if len(data) > MAX_MANIFEST_SIZE:
-        raise CorruptImageError(f"the manifest has {len(data)} bytes, more than the {MAX_MANIFEST_SIZE} allowed")
-    try:
-        document = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise CorruptImageError("the manifest is not JSON", details=str(error)) from None
-    if not isinstance(document, dict):
-        raise CorruptImageError("the manifest is not a JSON object")
-    return document
+def check_kind(descriptor: Descriptor, found: Manifest | Index) -> None:
+    """Raise `CorruptImageError` where an index lists as a manifest what is an index, or the reverse."""
+    if (descriptor.media_type in INDEX_TYPES) != isinstance(found, Index):
+        raise CorruptImageError(
+            "the manifest is not of the type its index says", details=f"the index says: {descriptor.media_type}"
+        )
+
+
+def _images(index: Index) -> list[Descriptor]:
+    # Indexes may list other things too, which a reader of images passes over.
+    kinds = MANIFEST_TYPES + INDEX_TYPES
+    return [entry for entry in index.manifests if entry.media_type in kinds and not entry.is_attestation]
 
 
 def _media_type(document: dict[str, Any], content_type: str | None) -> str:
     said = (content_type or "").partition(";")[0].strip().lower()
     written = document.get("mediaType") or ""
     if not isinstance(written, str):
-        raise CorruptImageError(f"the manifest's mediaType is {written!r}, not a string")
+        raise CorruptImageError(f"the manifest's mediaType is {shown(written)}, not a string")
     if written and said in _KNOWN_TYPES and said != written:
         raise CorruptImageError(
-            "the manifest is not of the type it was sent as", details=f"sent as: {said}\nwritten: {written}"
+            "the manifest is not of the type it was sent as", details=f"sent as: {said}\nwritten: {printable(written)}"
         )
     if written or said in _KNOWN_TYPES:
         return written or said
@@ -167,12 +187,12 @@ def _manifest(document: dict[str, Any]) -> Manifest:
     _refuse_confusion(document, "manifests", "fsLayers")
     config = _descriptor(document.get("config"))
     if config.media_type not in CONFIG_TYPES:
-        kind = document.get("artifactType") or config.media_type
-        raise UnsupportedImageError(f"the reference names no container image but an artifact of type {kind!r}")
+        kind = shown(document.get("artifactType") or config.media_type)
+        raise UnsupportedImageError(f"the reference names no container image but an artifact of type {kind}")
     layers = tuple(_descriptor(entry) for entry in _list(document, "layers"))
     for layer in layers:
         if layer.media_type not in LAYER_TYPES:
-            raise UnsupportedImageError(f"a layer's media type {layer.media_type!r} is not supported")
+            raise UnsupportedImageError(f"a layer's media type {shown(layer.media_type)} is not supported")
     return Manifest(config, layers)
 
 
@@ -185,18 +205,21 @@ def _list(document: dict[str, Any], key: str) -> list[Any]:
 
 def _descriptor(value: object) -> Descriptor:
     if not isinstance(value, dict):
-        raise CorruptImageError(f"the manifest has {value!r} where a descriptor belongs")
+        raise CorruptImageError(f"the manifest has {shown(value)} where a descriptor belongs")
     media_type, size = value.get("mediaType"), value.get("size")
     if not isinstance(media_type, str) or not media_type:
-        raise CorruptImageError(f"a descriptor's mediaType is {media_type!r}")
-    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-        raise CorruptImageError(f"a descriptor's size is {size!r}")
+        raise CorruptImageError(f"a descriptor's mediaType is {shown(media_type)}")
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= MAX_INTEGER:
+        raise CorruptImageError(f"a descriptor's size is {shown(size)}")
+    digest = Digest.parse(value.get("digest"))
     return Descriptor(
         media_type,
-        Digest.parse(value.get("digest")),
+        digest,
         size,
         _platform(value.get("platform")),
         _annotations(value),
+        _data(value.get("data"), digest, size),
+        _urls(value.get("urls")),
     )
 
 
@@ -204,15 +227,44 @@ def _platform(value: object) -> Platform | None:
     if value is None:
         return None
     if not isinstance(value, dict):
-        raise CorruptImageError(f"a descriptor's platform is {value!r}")
+        raise CorruptImageError(f"a descriptor's platform is {shown(value)}")
     parts = [value.get(key) or "" for key in ("os", "architecture", "variant")]
     if not all(isinstance(part, str) for part in parts):
-        raise CorruptImageError(f"a descriptor's platform is {value!r}")
+        raise CorruptImageError("a descriptor's platform holds something else than strings")
     return Platform.of(*parts)
 
 
 def _annotations(value: dict[str, Any]) -> dict[str, str]:
     annotations = value.get("annotations") or {}
-    if not isinstance(annotations, dict):
-        raise CorruptImageError(f"a descriptor's annotations are {annotations!r}")
-    return {str(key): str(text) for key, text in annotations.items()}
+    if not isinstance(annotations, dict) or not all(isinstance(text, str | None) for text in annotations.values()):
+        raise CorruptImageError("a descriptor's annotations are no object of strings")
+    return {key: text or "" for key, text in annotations.items()}
+
+
+def _data(value: object, digest: Digest, size: int) -> bytes | None:
+    if value is None:
+        return None
+    import base64  # here, since hardly any image has them
+
+    try:
+        data = base64.b64decode(value if isinstance(value, str) else "%", validate=True)
+    except ValueError:
+        raise CorruptImageError("a descriptor's embedded data are not base64") from None
+    if len(data) != size:
+        raise CorruptImageError(f"a descriptor's embedded data have {len(data)} bytes, and it says {size}")
+    verifier = digest.verifier()
+    verifier.update(data)
+    if not verifier.matches:
+        raise DigestMismatchError(
+            "a descriptor's embedded data are not what its digest says",
+            expected=str(digest),
+            actual=str(verifier.actual),
+        )
+    return data
+
+
+def _urls(value: object) -> tuple[str, ...]:
+    urls = value or []
+    if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):
+        raise CorruptImageError("a descriptor's urls are no list of strings")
+    return tuple(urls)

@@ -56,6 +56,11 @@ class Reference:
         return self.repository.removeprefix("library/") + self._suffix
 
     @property
+    def name(self) -> str:
+        """The reference as Docker prints it, without tag and digest."""
+        return replace(self, tag=None, digest=None).familiar
+
+    @property
     def target(self) -> str:
         """What a registry is asked for: the digest, else the tag."""
         return str(self.digest or self.tag or _DEFAULT_TAG)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import requests
 
-from ..errors import CorruptImageError, DigestMismatchError
+from ..errors import CorruptImageError, DigestMismatchError, ImageNotFoundError, RegistryError
 from ..image.digest import Digest, sha256_of
+from ..image.document import printable
 from ..image.manifest import (
     INDEX_TYPES,
     MANIFEST_TYPES,
@@ -18,39 +22,47 @@ from ..image.manifest import (
     Descriptor,
     Index,
     Manifest,
+    available,
+    candidates,
+    check_kind,
+    no_platform,
     parse_manifest,
-    select,
 )
 from ..image.platform import Platform
 from ..image.reference import Reference
 from .download import Download
-from .failures import codes, no_access, not_found, refusal, unreachable
-from .mirrors import Endpoint, canonical, endpoint
-from .transport import Transport
+from .failures import CONNECTION_ERRORS, body, codes, discard, no_access, not_found, public_url, refusal, unreachable
+from .fetched import FetchedManifest
+from .mirrors import HUB_PREFIX_VARIABLE, Endpoint, canonical, endpoint
+from .notices import RateLimit
+from .transport import TRIES, Transport
 
 _ACCEPT = {"Accept": ", ".join(INDEX_TYPES + MANIFEST_TYPES)}
 _MAX_NESTING = 4
+_MAX_DOCUMENTS = 32
+_MAX_URLS = 8
+_PAUSE = 0.25  # seconds
 _TAGS_SHOWN = 10
+_MAX_TAGS_BODY = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class FetchedManifest:
-    """One platform's manifest: *data* are its exact bytes, *digest* theirs.
+class _Fetched:
+    """A manifest or index with its exact bytes and their digest."""
 
-    *index_digest* is that of the index that led to it, ``None`` where there was none.
-    """
-
-    digest: Digest
-    manifest: Manifest
+    found: Manifest | Index
     data: bytes
-    index_digest: Digest | None = None
+    digest: Digest
 
 
 class RegistryClient:
     """Fetches from registries; a context manager, and safe to use from several threads.
 
-    *mirrors* maps a registry's host to the URL that is asked instead; *timeout* (seconds) is for a connection
-    to be made and for each wait for bytes, *sleep* pauses before another try.
+    *mirrors* maps a registry's host to the URL that is asked instead; where it has none for Docker Hub,
+    ``$TESTCONTAINERS_HUB_IMAGE_NAME_PREFIX`` may name one. *timeout* (seconds) is for a connection to be made and
+    for each wait for bytes, *sleep* pauses before another try.
+
+    *rate_limit* is what a registry last said about the pulls that are left, ``None`` if none did.
     """
 
     def __init__(
@@ -62,14 +74,21 @@ class RegistryClient:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._mirrors = {canonical(host): url for host, url in (mirrors or {}).items()}
+        self._hub_prefix = os.environ.get(HUB_PREFIX_VARIABLE, "")
         self._transport = Transport(timeout=timeout, user_agent=user_agent, sleep=sleep)
         self._sleep = sleep
+        self.rate_limit: RateLimit | None = None
 
     def __enter__(self) -> RegistryClient:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+
+    @property
+    def warnings(self) -> list[str]:
+        """What registries warned of so far, each once."""
+        return self._transport.warnings
 
     def close(self) -> None:
         """Close the connections."""
@@ -82,13 +101,16 @@ class RegistryClient:
         """
         if reference.digest:
             return reference.digest
-        place = endpoint(reference.registry, self._mirrors)
-        with self._request("HEAD", place, reference, f"manifests/{reference.target}", _ACCEPT) as response:
-            said = response.headers.get("Docker-Content-Digest")
-            if response.status_code == 200 and said:
-                return Digest.parse(said)
-        # An answer to HEAD has no body that could say what is wrong.
-        return self._document(place, reference, reference.target)[0]
+        place = self._place(reference)
+        response = self._request("HEAD", place, reference, f"manifests/{reference.target}", _ACCEPT)
+        discard(response)
+        if response.status_code == 429:
+            raise self._manifest_refusal(response, place, reference)
+        said = response.headers.get("Docker-Content-Digest")
+        if response.status_code == 200 and said:
+            return Digest.parse(said)
+        # Not every registry answers HEAD, or with a digest, and no answer to it can say what is wrong.
+        return self._document(place, reference, reference.target).digest
 
     def fetch_manifest(self, reference: Reference, platform: Platform) -> FetchedManifest:
         """Return the verified manifest of *reference* for *platform*, following indexes.
@@ -96,21 +118,14 @@ class RegistryClient:
         Raises `ImageNotFoundError`, `UnsupportedImageError` where the platform is not there, and
         `CorruptImageError` for what is not as its digest or descriptor says.
         """
-        place = endpoint(reference.registry, self._mirrors)
-        digest, data, found = self._document(place, reference, reference.target)
-        outermost: Digest | None = None
-        for _ in range(_MAX_NESTING):
-            if isinstance(found, Manifest):
-                return FetchedManifest(digest, found, data, outermost)
-            outermost = outermost or digest
-            chosen = select(found, platform)
-            digest, data, found = self._document(place, reference, str(chosen.digest))
-            if len(data) != chosen.size:
-                raise CorruptImageError(
-                    f"the manifest has {len(data)} bytes, and the index says {chosen.size}",
-                    details=f"digest: {digest}",
-                )
-        raise CorruptImageError(f"{reference} is an index of indexes, more than {_MAX_NESTING} deep")
+        place = self._place(reference)
+        outermost = self._document(place, reference, reference.target)
+        search = _Search(platform, partial(self._listed, place, reference))
+        image = search.image(outermost)
+        if image is None:
+            raise no_platform(platform, search.there)
+        found, data, digest = image
+        return FetchedManifest(digest, found, data, outermost.digest if digest != outermost.digest else None)
 
     @contextmanager
     def open_blob(self, reference: Reference, descriptor: Descriptor) -> Iterator[Iterator[bytes]]:
@@ -119,30 +134,83 @@ class RegistryClient:
         The iterator raises `CorruptImageError` when there are more bytes than *descriptor* says, and resumes
         where a connection breaks.
         """
-        place = endpoint(reference.registry, self._mirrors)
-
-        def request(headers: dict[str, str]) -> requests.Response:
-            response = self._request("GET", place, reference, f"blobs/{descriptor.digest}", headers)
-            if response.status_code in (200, 206):
-                return response
-            with response:
-                raise refusal(response, f"{place.registry} does not give the blob {descriptor.digest}", place)
-
-        download = Download(descriptor, request, self._sleep)
+        if descriptor.data is not None:
+            yield iter([descriptor.data])
+            return
+        place = self._place(reference)
+        download = Download(descriptor, partial(self._blob, place, reference, descriptor), self._sleep)
         try:
             yield download.chunks()
         finally:
             download.close()
 
-    def _document(self, place: Endpoint, reference: Reference, target: str) -> tuple[Digest, bytes, Manifest | Index]:
-        """Return a manifest or index with its digest and bytes, verified."""
-        with self._request("GET", place, reference, f"manifests/{target}", _ACCEPT) as response:
-            if response.status_code != 200:
-                raise self._manifest_refusal(response, place, reference)
-            data = _read(response, place)
-            expected = target if ":" in target else response.headers.get("Docker-Content-Digest")
-            digest = _verified(data, expected)
-            return digest, data, parse_manifest(data, response.headers.get("Content-Type"))
+    def _place(self, reference: Reference) -> Endpoint:
+        return endpoint(reference.registry, self._mirrors, self._hub_prefix)
+
+    def _blob(
+        self, place: Endpoint, reference: Reference, descriptor: Descriptor, headers: dict[str, str]
+    ) -> requests.Response:
+        response = self._request("GET", place, reference, f"blobs/{descriptor.digest}", headers)
+        if _is_blob(response, headers):
+            return response
+        if response.status_code == 404 and descriptor.urls:
+            discard(response)
+            return self._foreign_blob(place, descriptor, headers)
+        with response:
+            raise refusal(response, f"{place.registry} does not give the blob {descriptor.digest}", place)
+
+    def _foreign_blob(self, place: Endpoint, descriptor: Descriptor, headers: dict[str, str]) -> requests.Response:
+        """Ask the places the manifest names, which get no credentials (CVE-2020-15157)."""
+        problems = []
+        for url in descriptor.urls[:_MAX_URLS]:
+            try:
+                response = self._transport.fetch(place, url, headers)
+            except RegistryError as error:
+                problems.append(f"{public_url(url)}: {error.message}")
+                continue
+            if _is_blob(response, headers):
+                return response
+            problems.append(f"{public_url(url)}: HTTP {response.status_code}")
+            discard(response)
+        raise ImageNotFoundError(
+            f"neither {place.registry} nor a place its manifest names has the blob {descriptor.digest}",
+            details="\n".join(problems),
+            status=404,
+        )
+
+    def _listed(self, place: Endpoint, reference: Reference, entry: Descriptor) -> _Fetched:
+        """Return the manifest or index that an index lists as *entry*."""
+        if entry.data is not None:
+            fetched = _Fetched(parse_manifest(entry.data, entry.media_type), entry.data, entry.digest)
+        else:
+            fetched = self._document(place, reference, str(entry.digest))
+        if len(fetched.data) != entry.size:
+            raise CorruptImageError(
+                f"the manifest has {len(fetched.data)} bytes, and the index says {entry.size}",
+                details=f"digest: {entry.digest}",
+            )
+        check_kind(entry, fetched.found)
+        return fetched
+
+    def _document(self, place: Endpoint, reference: Reference, target: str) -> _Fetched:
+        """Return a manifest or index, verified."""
+        for tried in range(1, TRIES + 1):
+            with self._request("GET", place, reference, f"manifests/{target}", _ACCEPT) as response:
+                if response.status_code != 200:
+                    raise self._manifest_refusal(response, place, reference)
+                try:
+                    data = body(response, MAX_MANIFEST_SIZE)
+                except CONNECTION_ERRORS as error:
+                    if tried == TRIES:
+                        raise unreachable(error, place, response.url) from None
+                    self._sleep(_PAUSE * tried)
+                    continue
+                except ValueError:
+                    raise CorruptImageError(f"the manifest has more than {MAX_MANIFEST_SIZE} bytes") from None
+                expected = target if ":" in target else response.headers.get("Docker-Content-Digest")
+                digest = _verified(data, expected)
+                return _Fetched(parse_manifest(data, response.headers.get("Content-Type")), data, digest)
+        raise AssertionError("the last try returns or raises")
 
     def _manifest_refusal(self, response: requests.Response, place: Endpoint, reference: Reference) -> Exception:
         if response.status_code in (401, 403):
@@ -158,32 +226,51 @@ class RegistryClient:
             with self._request("GET", place, reference, f"tags/list?n={_TAGS_SHOWN}", {}) as response:
                 if response.status_code == 404:
                     return None
-                return [str(tag) for tag in response.json()["tags"]][:_TAGS_SHOWN]
+                tags = json.loads(body(response, _MAX_TAGS_BODY))["tags"]
+                return [printable(tag) for tag in tags if isinstance(tag, str)][:_TAGS_SHOWN]
         except Exception:
             return []
 
     def _request(
         self, method: str, place: Endpoint, reference: Reference, what: str, headers: dict[str, str]
     ) -> requests.Response:
-        return self._transport.request(
-            method,
-            place,
-            f"{reference.repository}/{what}",
-            scope=f"repository:{reference.repository}:pull",
-            headers=headers,
-        )
+        response = self._transport.request(method, place, place.repository(reference.repository), what, headers)
+        if what.startswith("manifests/"):
+            self.rate_limit = RateLimit.read(response.headers) or self.rate_limit
+        return response
 
 
-def _read(response: requests.Response, place: Endpoint) -> bytes:
-    data = bytearray()
-    try:
-        for chunk in response.iter_content(64 * 1024):
-            data += chunk
-            if len(data) > MAX_MANIFEST_SIZE:
-                raise CorruptImageError(f"the manifest has more than the {MAX_MANIFEST_SIZE} bytes allowed")
-    except requests.RequestException as error:
-        raise unreachable(error, place, response.url) from error
-    return bytes(data)
+class _Search:
+    """Finds the image for *platform* in an index, and in those that *fetch* gives for its entries.
+
+    *there* are the platforms that were met on the way.
+    """
+
+    def __init__(self, platform: Platform, fetch: Callable[[Descriptor], _Fetched]) -> None:
+        self.there: list[Platform] = []
+        self._platform = platform
+        self._fetch = fetch
+        self._left = _MAX_DOCUMENTS
+
+    def image(self, fetched: _Fetched, depth: int = 0) -> tuple[Manifest, bytes, Digest] | None:
+        """Return the first manifest that *fetched* is or leads to, depth first."""
+        if isinstance(fetched.found, Manifest):
+            return fetched.found, fetched.data, fetched.digest
+        if depth == _MAX_NESTING:
+            raise CorruptImageError(f"the image is an index of indexes, more than {_MAX_NESTING} deep")
+        self.there += [one for one in available(fetched.found) if one not in self.there]
+        for entry in candidates(fetched.found, self._platform):
+            if self._left == 0:
+                raise CorruptImageError(f"the image's indexes list more than {_MAX_DOCUMENTS} indexes without platform")
+            self._left -= 1
+            if image := self.image(self._fetch(entry), depth + 1):
+                return image
+        return None
+
+
+def _is_blob(response: requests.Response, headers: Mapping[str, str]) -> bool:
+    """Tell whether a blob came, or where a part was asked for the answer that there is none."""
+    return response.status_code in (200, 206) or (response.status_code == 416 and "Range" in headers)
 
 
 def _verified(data: bytes, expected: str | None) -> Digest:

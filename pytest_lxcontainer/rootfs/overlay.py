@@ -54,7 +54,7 @@ class Overlay:
 
     def mount_options(self) -> str:
         """Return the options of mount(2), and so what LXC will make of `lxc_rootfs_path`."""
-        lower = ":".join(str(path) for path in reversed(self._checked(self.lower_dirs)))
+        lower = ":".join(str(path) for path in self._checked(self._topmost_first()))
         return f"upperdir={self.upper_dir},lowerdir={lower},workdir={self.work_dir},{self.options}"
 
     def lxc_rootfs_path(self) -> str:
@@ -62,8 +62,12 @@ class Overlay:
 
         Raises `StoreError` for a path that LXC could not tell from its separators.
         """
-        stack = (*reversed(self.lower_dirs), self.upper_dir)
+        stack = (*self._topmost_first(), self.upper_dir)
         return ":".join(("overlay", *(str(path) for path in self._checked(stack))))
+
+    def _topmost_first(self) -> list[Path]:
+        """The lower dirs without repetition, which overlayfs refuses: of two alike the upper decides everything."""
+        return list(dict.fromkeys(reversed(self.lower_dirs)))
 
     @staticmethod
     def _checked(paths: Sequence[Path]) -> Sequence[Path]:

@@ -85,10 +85,26 @@ def test_a_string_is_the_shell_form() -> None:
         (["8000-8003/tcp"], (8000, 8001, 8002, 8003)),
         (["9/TCP", "7/sctp", "0/tcp", "65536", "x/tcp", ""], (9,)),
         (["65535-99999"], (65535,)),
+        (["3-5/tcp", "1-3", "4", "7-6", "9-9"], (1, 2, 3, 4, 5, 9)),
     ],
 )
 def test_exposed_ports_are_tcps_ascending(exposed: list[str], ports: tuple[int, ...]) -> None:
     assert read(ExposedPorts={text: {} for text in exposed}).exposed_ports == ports
+
+
+def test_thousands_of_wide_port_ranges_cost_no_more_than_one() -> None:
+    exposed = {f"{first}-65535/tcp": {} for first in range(1, 60_000)}
+    assert read(ExposedPorts=exposed).exposed_ports == tuple(range(1, 65536))
+
+
+def test_what_a_terminal_would_obey_is_not_printed() -> None:
+    config = ImageConfig.from_json(b'{"architecture": "\\u001b[2Jarm\\ud800", "os": "linux"}')
+    with pytest.raises(UnsupportedImageError, match=r"for linux/\?\[2jarm\?, not for"):
+        check_platform(config, Platform.parse("linux/amd64"))
+
+
+def test_a_label_of_null_is_empty() -> None:
+    assert read(Labels={"a": None}).labels == {"a": ""}
 
 
 def test_a_healthchecks_times_become_seconds() -> None:
@@ -130,6 +146,10 @@ def test_a_relative_working_dir_is_taken_from_the_root() -> None:
         b'{"config": {"Healthcheck": {"Interval": "1s"}}}',
         b'{"rootfs": {"diff_ids": ["sha256:1"]}}',
         b'{"architecture": 64}',
+        b'{"config": {"Healthcheck": {"Interval": 1%s}}}' % (b"0" * 400),
+        b'{"config": {"Healthcheck": {"Retries": 1%s}}}' % (b"0" * 19),
+        b'{"config": {"Labels": {"a": []}}}',
+        b'{"config": {"Volumes": [' + b"[" * 100_000,
     ],
 )
 def test_a_config_of_the_wrong_shape_is_refused(data: bytes) -> None:

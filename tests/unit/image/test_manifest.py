@@ -1,13 +1,22 @@
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
 import pytest
 
 from pytest_lxcontainer.errors import CorruptImageError, UnsupportedImageError
-from pytest_lxcontainer.image import Index, Manifest, Platform, parse_manifest, select
-from pytest_lxcontainer.image.manifest import INDEX_TYPES, MANIFEST_TYPES, MAX_MANIFEST_SIZE
+from pytest_lxcontainer.image import Index, Manifest, Platform, parse_manifest
+from pytest_lxcontainer.image.manifest import (
+    INDEX_TYPES,
+    MANIFEST_TYPES,
+    MAX_MANIFEST_SIZE,
+    Descriptor,
+    available,
+    candidates,
+    no_platform,
+)
 from tests.fakes.images import image, index, layer
 
 OCI_MANIFEST, DOCKER_MANIFEST = MANIFEST_TYPES
@@ -98,6 +107,21 @@ def test_both_specifications_forms_are_read(data: bytes, content_type: str | Non
         (with_descriptor(platform="linux"), None),
         (with_descriptor(platform={"os": 1}), None),
         (with_descriptor(annotations=[1]), None),
+        (with_descriptor(annotations={"a": [1]}), None),
+        (with_descriptor(size=2**63), None),
+        (with_descriptor(size=10**400), None),
+        (with_descriptor(digest="sha1:" + "a" * 40), None),
+        (with_descriptor(digest="sha256:" + "A" * 64), None),
+        (with_descriptor(digest="sha512:" + "a" * 64), None),
+        (with_descriptor(digest=["sha256:" + "a" * 64]), None),
+        (with_descriptor(digest="sha256:" + "a" * 62 + "/."), None),
+        (with_descriptor(data="%%%"), None),
+        (with_descriptor(data="é"), None),
+        (with_descriptor(data=7), None),
+        (with_descriptor(data=base64.b64encode(b"short").decode()), None),
+        (with_descriptor(data=base64.b64encode(b"other").decode(), size=5), None),
+        (with_descriptor(urls="https://a.example"), None),
+        (with_descriptor(urls=[1]), None),
     ],
 )
 def test_a_document_that_contradicts_itself_or_the_specification_is_refused(
@@ -142,6 +166,40 @@ def test_what_is_no_image_is_refused_by_its_name(data: bytes, content_type: str 
         parse_manifest(data, content_type)
 
 
+def test_the_bytes_a_descriptor_holds_are_verified_and_kept() -> None:
+    blob = BUILT.layers[0].blob
+    manifest = parse_manifest(with_descriptor(data=base64.b64encode(blob).decode(), urls=["https://a.example/x"]))
+    assert isinstance(manifest, Manifest)
+    assert (manifest.layers[0].data, manifest.layers[0].urls) == (blob, ("https://a.example/x",))
+    assert "data" not in repr(manifest.layers[0])
+
+
+def test_a_sha512_digest_is_one() -> None:
+    digest = "sha512:" + "ab" * 64
+    manifest = parse_manifest(with_descriptor(digest=digest))
+    assert isinstance(manifest, Manifest)
+    assert str(manifest.layers[0].digest) == digest
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+        "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+        "application/vnd.docker.image.rootfs.diff.tar",
+    ],
+)
+def test_every_layer_type_there_was_is_read(media_type: str) -> None:
+    assert isinstance(parse_manifest(with_descriptor(mediaType=media_type)), Manifest)
+
+
+def select(found: Index, platform: Platform) -> Descriptor:
+    """Return what a client asks for first."""
+    for entry in candidates(found, platform):
+        return entry
+    raise no_platform(platform, available(found))
+
+
 def parsed_index(*platforms: str | None, attestation: bool = False) -> Index:
     images = []
     for number, text in enumerate(platforms):
@@ -180,6 +238,28 @@ def test_a_missing_platform_is_refused_with_those_there_are() -> None:
     found = parsed_index("linux/arm64", "windows/amd64", attestation=True)
     with pytest.raises(UnsupportedImageError, match=r"available: linux/arm64, windows/amd64\n"):
         select(found, Platform.parse("linux/amd64"))
+
+
+def test_what_is_listed_and_no_image_is_passed_over() -> None:
+    listed = json.loads(index(BUILT, BUILT).manifest)
+    listed["manifests"][0]["mediaType"] = "application/vnd.example.signature+json"
+    found = parse_manifest(json.dumps(listed).encode())
+    assert isinstance(found, Index)
+    assert select(found, Platform("linux", "amd64")) == found.manifests[1]
+
+
+def test_a_thousand_platforms_are_not_all_told() -> None:
+    listed = json.loads(index(BUILT).manifest)
+    entry = listed["manifests"][0]
+    listed["manifests"] = [
+        {**entry, "platform": {"os": "linux", "architecture": f"\x1b[{number}"}} for number in range(1000)
+    ]
+    found = parse_manifest(json.dumps(listed).encode())
+    assert isinstance(found, Index)
+    with pytest.raises(UnsupportedImageError) as caught:
+        select(found, Platform("linux", "amd64"))
+    assert len(caught.value.details) < 1000
+    assert "linux/?[29, …" in caught.value.details
 
 
 def test_an_entry_without_platform_is_the_last_resort() -> None:

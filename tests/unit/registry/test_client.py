@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import socket
 import subprocess
 import sys
+from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,7 +22,9 @@ from pytest_lxcontainer.errors import (
     UnsupportedImageError,
 )
 from pytest_lxcontainer.image import Descriptor, Digest, Platform, Reference, sha256_of
+from pytest_lxcontainer.image.manifest import MAX_MANIFEST_SIZE
 from pytest_lxcontainer.registry.client import RegistryClient
+from pytest_lxcontainer.registry.notices import RateLimit
 from tests.fakes.images import BuiltIndex, image, index, layer, layer_of_tar, push
 from tests.fakes.registry import FakeRegistry
 
@@ -74,6 +78,119 @@ def test_indexes_without_end_are_refused(registry: FakeRegistry, client: Registr
         client.fetch_manifest(ALPINE, AMD64)
 
 
+def test_the_index_that_has_the_platform_is_found_among_several(registry: FakeRegistry, client: RegistryClient) -> None:
+    outer = index(index(image([], architecture="s390x")), index(OTHER), index(BUILT))
+    registry.push(outer, "library/alpine", "latest")
+    assert client.fetch_manifest(ALPINE, AMD64).digest == BUILT.digest
+    with pytest.raises(UnsupportedImageError, match="available: linux/s390x, linux/arm64, linux/amd64\n"):
+        client.fetch_manifest(ALPINE, Platform.parse("linux/riscv64"))
+
+
+def test_an_index_of_countless_indexes_is_refused(registry: FakeRegistry, client: RegistryClient) -> None:
+    countless = index(*(index(image([], architecture="arm", Labels={"n": str(n)})) for n in range(40)))
+    registry.push(countless, "library/alpine", "latest")
+    with pytest.raises(CorruptImageError, match="more than 32"):
+        client.fetch_manifest(ALPINE, AMD64)
+    assert registry.count("GET", "manifests") <= 33
+
+
+def test_an_index_that_is_listed_as_a_manifest_is_refused(registry: FakeRegistry, client: RegistryClient) -> None:
+    """CVE-2021-41190: the same bytes under two types."""
+    listed = json.loads(index(LISTED).manifest)
+    listed["manifests"][0].update(mediaType=BUILT.media_type, platform={"os": "linux", "architecture": "amd64"})
+    registry.push(BuiltIndex(json.dumps(listed).encode(), (LISTED,)), "library/alpine", "latest")
+    with pytest.raises(CorruptImageError, match="not of the type its index says"):
+        client.fetch_manifest(ALPINE, AMD64)
+
+
+def test_a_manifest_that_the_index_holds_is_not_asked_for(registry: FakeRegistry, client: RegistryClient) -> None:
+    listed = json.loads(index(BUILT).manifest)
+    listed["manifests"][0]["data"] = b64encode(BUILT.manifest).decode()
+    registry.push(BuiltIndex(json.dumps(listed).encode(), ()), "library/alpine", "latest")
+    fetched = client.fetch_manifest(ALPINE, AMD64)
+    assert (fetched.digest, fetched.data) == (BUILT.digest, BUILT.manifest)
+    assert registry.count("GET", "manifests") == 1
+
+
+def test_a_digest_of_another_algorithm_is_refused_or_verified(hub: FakeRegistry, client: RegistryClient) -> None:
+    digest = "sha512:" + hashlib.sha512(BUILT.manifest).hexdigest()
+    manifests = hub.repository("library/alpine").manifests
+    manifests[digest] = manifests["plain"]
+    pinned = ALPINE.with_digest(Digest.parse(digest))
+    assert client.fetch_manifest(pinned, AMD64).digest == pinned.digest
+    manifests[digest] = manifests["latest"]
+    with pytest.raises(DigestMismatchError):
+        client.fetch_manifest(pinned, AMD64)
+
+
+@pytest.mark.parametrize("said", ["md5:" + "a" * 32, "sha256:../../../etc/passwd", "sha256:" + "G" * 64, "\x7f"])
+def test_a_digest_that_is_a_path_or_garbage_is_refused(hub: FakeRegistry, client: RegistryClient, said: str) -> None:
+    """CVE-2024-3727."""
+    hub.content_digest = said
+    for look in (client.resolve, lambda reference: client.fetch_manifest(reference, AMD64)):
+        with pytest.raises(CorruptImageError, match="is no digest"):
+            look(ALPINE)
+
+
+def test_a_manifest_without_end_is_refused(registry: FakeRegistry, client: RegistryClient) -> None:
+    registry.answer = (200, b" " * (MAX_MANIFEST_SIZE + 1), {})
+    with pytest.raises(CorruptImageError, match="more than"):
+        client.fetch_manifest(ALPINE, AMD64)
+
+
+def test_limits_are_kept_as_they_were_last_said(hub: FakeRegistry, client: RegistryClient) -> None:
+    assert client.rate_limit is None
+    hub.headers = {"ratelimit-limit": "100;w=21600", "ratelimit-remaining": "76;w=21600"}
+    client.resolve(ALPINE)
+    assert client.rate_limit == RateLimit(100, 76, 21600)
+    hub.headers = {"ratelimit-limit": "100;w=21600", "ratelimit-remaining": "75;w=21600"}
+    client.fetch_manifest(ALPINE, AMD64)
+    hub.headers = {}
+    read(client)
+    client.resolve(ALPINE)
+    assert client.rate_limit == RateLimit(100, 75, 21600)
+
+
+def test_a_limit_is_told_with_all_that_is_known(hub: FakeRegistry, client: RegistryClient) -> None:
+    headers = {"ratelimit_limit": "100;w=21600", "ratelimit_remaining": "0;w=21600"}
+    hub.fail(100, status=429, docker_ratelimit_source="203.0.113.7", **headers)
+    with pytest.raises(RateLimitedError, match=r"docker\.io allows no more pulls; they return within 6 h") as caught:
+        client.fetch_manifest(ALPINE, AMD64)
+    assert caught.value.details.startswith("0 of 100 pulls per 6 h left for 203.0.113.7")
+    assert "docker login" in caught.value.hint and "--lxc-mirror docker.io=URL" in caught.value.hint
+
+
+def test_warnings_are_kept_once_each(hub: FakeRegistry, client: RegistryClient) -> None:
+    hub.headers = {"Warning": '299 - "this image is old, and \\"ends\\" soon", 299 - "second", 199 - "other"'}
+    client.fetch_manifest(ALPINE, AMD64)
+    read(client)
+    assert client.warnings == ['this image is old, and "ends" soon', "second"]
+
+
+def test_a_mirrors_path_goes_before_the_repository(registry: FakeRegistry) -> None:
+    registry.push(BUILT, "hub/cache/library/alpine", "latest")
+    registry.token = "t0ken"
+    for path in ("hub/cache", "v2/hub/cache/"):
+        with RegistryClient({"docker.io": f"{registry.url}/{path}"}) as client:
+            assert client.fetch_manifest(ALPINE, AMD64).digest == BUILT.digest
+            assert read(client) == BIG.blob
+    assert registry.token_forms[0]["scope"] == ["repository:hub/cache/library/alpine:pull"]
+
+
+def test_testcontainers_prefix_stands_before_the_names_of_hubs_images(
+    registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.push(BUILT, "hub/alpine", "latest")
+    registry.push(OTHER, "hub/bitnami/redis", "latest")
+    monkeypatch.setenv("TESTCONTAINERS_HUB_IMAGE_NAME_PREFIX", f"{registry.host}/hub/")
+    with RegistryClient() as client:
+        assert client.resolve(ALPINE) == BUILT.digest
+        assert client.resolve(Reference.parse("bitnami/redis")) == OTHER.digest
+    with FakeRegistry() as mirror, RegistryClient({"docker.io": mirror.url}) as client:
+        mirror.push(OTHER, "library/alpine", "latest")
+        assert client.resolve(ALPINE) == OTHER.digest
+
+
 def test_a_platform_that_is_not_there_is_refused(hub: FakeRegistry, client: RegistryClient) -> None:
     with pytest.raises(UnsupportedImageError, match="linux/amd64, linux/arm64"):
         client.fetch_manifest(ALPINE, Platform.parse("linux/s390x"))
@@ -108,6 +225,31 @@ def test_a_content_type_that_contradicts_the_manifest_is_refused(hub: FakeRegist
 def test_resolving_reads_no_manifest(hub: FakeRegistry, client: RegistryClient) -> None:
     assert client.resolve(ALPINE) == LISTED.digest
     assert hub.count("HEAD", "manifests") == 1
+    assert hub.count("GET", "manifests") == 0
+
+
+def test_one_connection_is_enough_for_a_pull(hub: FakeRegistry, client: RegistryClient) -> None:
+    hub.head_status = 405
+    client.resolve(ALPINE)
+    hub.head_status = 200
+    client.resolve(ALPINE)
+    client.fetch_manifest(ALPINE, AMD64)
+    assert read(client) == BIG.blob
+    with pytest.raises(ImageNotFoundError):
+        client.resolve(Reference.parse("alpine:3"))
+    assert hub.connections == 1
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 501])
+def test_where_head_is_refused_the_manifest_is_read(hub: FakeRegistry, client: RegistryClient, status: int) -> None:
+    hub.head_status = status
+    assert client.resolve(ALPINE) == LISTED.digest
+
+
+def test_a_limit_is_told_without_asking_further(hub: FakeRegistry, client: RegistryClient) -> None:
+    hub.head_status, hub.headers = 429, {"Retry-After": "7200", "ratelimit-limit": "100;w=21600"}
+    with pytest.raises(RateLimitedError, match="no more pulls for 2 h"):
+        client.resolve(ALPINE)
     assert hub.count("GET", "manifests") == 0
 
 
@@ -168,12 +310,6 @@ def test_blobs_are_fetched_in_parallel(hub: FakeRegistry, client: RegistryClient
     assert len(hub.token_forms) == 1
 
 
-def test_more_bytes_than_the_descriptor_says_are_refused(hub: FakeRegistry, client: RegistryClient) -> None:
-    short = Descriptor(BIG.media_type, BIG.digest, len(BIG.blob) - 1)
-    with pytest.raises(CorruptImageError, match="more than"):
-        read(client, short)
-
-
 def test_a_manifest_of_another_size_than_the_index_says_is_refused(
     registry: FakeRegistry, client: RegistryClient
 ) -> None:
@@ -215,7 +351,7 @@ def test_a_broken_download_is_resumed(hub: FakeRegistry, client: RegistryClient,
 
 def test_a_download_that_always_breaks_ends(hub: FakeRegistry, client: RegistryClient) -> None:
     hub.truncate_blobs = 100
-    with pytest.raises(RegistryUnreachableError, match=r"of a blob's 1048576 bytes in 3 tries"):
+    with pytest.raises(RegistryUnreachableError, match=r"of a blob's 1048576 bytes, and 3 tries no more"):
         read(client)
 
 
@@ -249,10 +385,10 @@ def test_pauses_grow(hub: FakeRegistry, client: RegistryClient, pauses: list[flo
 
 def test_a_long_retry_after_is_told_at_once(hub: FakeRegistry, client: RegistryClient) -> None:
     hub.fail(100, status=429, Retry_After="3600", ratelimit_remaining="0;w=21600")
-    with pytest.raises(RateLimitedError, match="no more pulls for 3600 s") as caught:
+    with pytest.raises(RateLimitedError, match="no more pulls for 1 h") as caught:
         client.fetch_manifest(ALPINE, AMD64)
     assert caught.value.retry_after == 3600
-    assert "ratelimit-remaining: 0;w=21600" in caught.value.details
+    assert "0 pulls per 6 h left" in caught.value.details
     assert hub.count("GET", "manifests") == 1
 
 

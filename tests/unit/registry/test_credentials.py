@@ -41,6 +41,8 @@ def helper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None
         ("ghcr.io", "ghcr.io"),
         ("https://ghcr.io", "ghcr.io"),
         ("https://ghcr.io/v2/", "ghcr.io"),
+        ("http://ghcr.io/some/path", "ghcr.io"),
+        ("ghcr.io/", "ghcr.io"),
         ("localhost:5000", "localhost:5000"),
     ],
 )
@@ -57,6 +59,13 @@ def test_a_login_is_found_under_every_name_of_its_registry(home: Path, key: str,
         ({"auth": encoded("someone:secret\0\0")}, Credentials("someone", "secret")),
         ({"username": "someone", "password": "secret"}, Credentials("someone", "secret")),
         ({"identitytoken": "t", "auth": encoded("someone:")}, Credentials("", identity_token="t")),
+        ({"registrytoken": "t"}, Credentials("", registry_token="t")),
+        ({"identitytoken": "t", "registrytoken": "r"}, Credentials("", identity_token="t")),
+        ({"auth": encoded("someone:")}, Credentials("someone")),
+        ({"auth": encoded(":secret")}, None),
+        ({"auth": encoded("someone")}, Credentials("someone")),
+        ({"auth": 7, "username": ["someone"], "password": {}}, None),
+        ({"username": "\ud800", "password": "secret"}, None),
         ({"auth": "%%%"}, None),
         ({}, None),
         ("text", None),
@@ -65,6 +74,33 @@ def test_a_login_is_found_under_every_name_of_its_registry(home: Path, key: str,
 def test_entries_are_read_in_all_their_forms(home: Path, entry: Any, credentials: Credentials | None) -> None:
     write(home / ".docker/config.json", auths={"ghcr.io": entry})
     assert find_credentials("ghcr.io") == credentials
+
+
+@pytest.mark.parametrize(
+    ("repository", "username"),
+    [
+        ("a/b/c", "a/b"),
+        ("a/b", "a/b"),
+        ("a/bc", "a"),
+        ("a", "a"),
+        ("b", "all"),
+        ("", "all"),
+    ],
+)
+def test_the_login_for_most_of_a_name_is_found(home: Path, repository: str, username: str) -> None:
+    """containers-auth.json(5)."""
+    names = {"ghcr.io": "all", "ghcr.io/a": "a", "ghcr.io/a/b": "a/b", "ghcr.io.evil/a/b/c": "evil"}
+    write(
+        home / ".docker/config.json",
+        auths={key: {"username": name, "password": "x"} for key, name in names.items()},
+    )
+    found = find_credentials("ghcr.io", repository)
+    assert found and found.username == username
+
+
+def test_a_home_that_is_not_there_holds_no_credentials(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(home / "nothing" / "here"))
+    assert find_credentials("ghcr.io") is None
 
 
 def test_files_are_asked_in_order(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,6 +116,8 @@ def test_files_are_asked_in_order(home: Path, tmp_path: Path, monkeypatch: pytes
     write(tmp_path / "docker/config.json", auths=entry("DOCKER_CONFIG"))
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
     assert found() == "DOCKER_CONFIG"
+    write(home / ".config/containers/auth.json", auths=entry("podman, for ever"))
+    assert found() == "podman, for ever"
     write(tmp_path / "run/containers/auth.json", auths=entry("podman"))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
     assert found() == "podman"
@@ -109,7 +147,9 @@ def test_a_helpers_token_is_an_identity_token(home: Path, tmp_path: Path, monkey
     assert find_credentials("ghcr.io") == Credentials("", identity_token="t")
 
 
-@pytest.mark.parametrize("script", ["echo credentials not found; exit 1", "echo nonsense", "echo '[]'"])
+@pytest.mark.parametrize(
+    "script", ["echo credentials not found; exit 1", "echo nonsense", "echo '[]'", "echo '{}'", "exit 0"]
+)
 def test_a_helper_without_an_answer_leaves_the_file(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str
 ) -> None:
@@ -133,4 +173,8 @@ def test_a_file_that_cannot_be_read_is_passed_over(home: Path, text: str) -> Non
 
 
 def test_secrets_do_not_show_in_a_repr() -> None:
-    assert "hidden" not in repr(Credentials("someone", "hidden", "hidden"))
+    credentials = Credentials("someone", "hidden", "hidden", "hidden")
+    for shown in (credentials, credentials.basic, credentials.bearer):
+        assert "hidden" not in repr(shown)
+    assert str(credentials.basic).removeprefix("Basic ") not in repr(credentials.basic)
+    assert str(credentials.bearer) == "Bearer hidden"

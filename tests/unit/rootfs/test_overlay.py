@@ -20,6 +20,12 @@ def test_lxc_wants_the_topmost_layer_first_and_the_upper_dir_last() -> None:
     assert OVERLAY.options == "userxattr"
 
 
+def test_a_layer_that_an_image_has_twice_is_mounted_once_where_it_is_topmost() -> None:
+    """overlayfs refuses overlapping layers with ELOOP."""
+    base, top = Path("/s/base"), Path("/s/top")
+    assert Overlay((base, top, base), Path("/c/x/upper")).lxc_rootfs_path() == "overlay:/s/base:/s/top:/c/x/upper"
+
+
 def test_option_length_is_that_of_the_options_lxc_mounts_with() -> None:
     options = "upperdir=/c/x/upper,lowerdir=/s/top:/s/mid:/s/base,workdir=/c/x/work,userxattr"
     assert OVERLAY.mount_options() == options and OVERLAY.option_length() == len(options)
