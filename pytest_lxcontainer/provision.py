@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,10 @@ from .container.container import Container, Observer
 from .container.resolve import resolve, traits_of
 from .container.settings import ContainerSettings
 from .container.spec import ContainerSpec
-from .image import Image, Reference
-from .pull import Puller
+from .errors import LxContainerError
+from .image import Image, ImageName, parse_name
+from .lockfile import LockFile, Mode, Uses
+from .pull import Puller, Watch
 from .rootfs.overlay import Overlay, stat_path
 from .rootfs.sandboxes import Sandboxes
 from .settings import Settings, parse_mirrors, parse_timeout
@@ -45,12 +47,23 @@ class RunIdentity:
         return cls(uuid.uuid4().hex[:8], Owner.of(os.getpid()))
 
 
+def uses_of(settings: Settings, mode: Mode | None = None) -> Uses:
+    """What pins the tags of a run and notes what it uses; `LockFileError` for a file that cannot be used.
+
+    *mode* is that of the run's first process, in any other.
+    """
+    if settings.lock is None:
+        return Uses()
+    return LockFile(settings.lock, mode or LockFile.mode_of(settings.lock, update=settings.lock_update))
+
+
 class Provisioner:
     """Pulls images and makes containers of them, for one run.
 
     A context manager; leaving it ends the run if it is this process's, and with it every container. Without
     *settings* the environment says (`Settings.from_environment`). Containers run in *backend* where one is given, which
-    stays the caller's, else in the run's own supervisor.
+    stays the caller's, else in the run's own supervisor. *uses* pins and notes images, and is the caller's to save;
+    where none is given, the settings' lock file does, and is saved at the end. *watch* shows what is being fetched.
     """
 
     def __init__(
@@ -60,13 +73,20 @@ class Provisioner:
         identity: RunIdentity | None = None,
         observer: Observer | None = None,
         backend: Backend | None = None,
+        uses: Uses | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self.settings = settings or Settings.from_environment()
+        self._uses = uses or uses_of(self.settings)
+        self._saves = uses is None
         self.identity = identity or RunIdentity.of_this_process()
         self.layout = Layout(self.settings.store)
         self._observer = observer
         self._sandboxes = Sandboxes()
-        self._puller = Puller(self.layout, self.settings, self._sandboxes)
+        # Also where pulling is otherwise left to what the store knows; "never" stays what it is.
+        asks = self._uses.asks and self.settings.pull == "missing"
+        pulled = replace(self.settings, pull="always") if asks else self.settings
+        self._puller = Puller(self.layout, pulled, self._sandboxes, pins=self._uses, watch=watch)
         self._other_backend = backend
         self._supervisor = SupervisorClient(self.identity.run_id, self.layout.runs_dir, self.identity.owner)
         self._started = False
@@ -86,7 +106,10 @@ class Provisioner:
         if self._started and self.identity.owner.pid == os.getpid():
             self._supervisor.shutdown()
         self._supervisor.close()
+        self._puller.close()
         self._sandboxes.close()
+        if self._saves:
+            self._uses.save()
 
     @property
     def backend(self) -> Backend:
@@ -102,13 +125,17 @@ class Provisioner:
 
     # images
 
-    def pull(self, reference: str | Reference, *, privileged: bool = False) -> Image:
-        """The image that *reference* names, from the store or, as the pull policy has it, from its registry.
+    def pull(self, reference: str | ImageName, *, privileged: bool = False) -> Image:
+        """The image that *reference* names, from the store or, as the pull policy has it, from its source.
 
         *privileged* is for containers without a user namespace, whose layers have other owners on disk.
         """
-        parsed = reference if isinstance(reference, Reference) else Reference.parse(reference)
-        return self._puller.pull(parsed, privileged=privileged)
+        parsed = parse_name(reference) if isinstance(reference, str) else reference
+        try:
+            return self._puller.pull(parsed, privileged=privileged)
+        except LxContainerError as error:
+            self._uses.explain(parsed, error)
+            raise
 
     def images(self) -> list[ImageRecord]:
         """What the store remembers of earlier pulls, the latest first."""
@@ -127,7 +154,7 @@ class Provisioner:
 
     def clone(
         self,
-        image: str | Reference | Image,
+        image: str | ImageName | Image,
         command: Any = None,
         *,
         name: str | None = None,
@@ -152,7 +179,7 @@ class Provisioner:
 
     def run(
         self,
-        image: str | Reference | Image,
+        image: str | ImageName | Image,
         command: Any = None,
         *,
         name: str | None = None,
@@ -167,7 +194,7 @@ class Provisioner:
             container.destroy()
             raise
 
-    def _image_for(self, image: str | Reference | Image, privileged: bool) -> Image:
+    def _image_for(self, image: str | ImageName | Image, privileged: bool) -> Image:
         if not isinstance(image, Image):
             return self.pull(image, privileged=privileged)
         return self.pull(image.reference, privileged=True) if privileged else image
@@ -176,7 +203,7 @@ class Provisioner:
         """Keep a prune from dropping the layers while this run lives."""
         fresh = [path for path in image.lower_dirs if path not in self._claimed]
         if fresh:
-            from .store.prune import claim_layers
+            from .store.claims import claim_layers
 
             claim_layers(self.layout, self.identity.run_id, fresh)
             self._claimed.update(fresh)

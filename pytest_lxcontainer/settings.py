@@ -20,7 +20,8 @@ PULL_POLICIES = ("missing", "always", "never")
 class Settings:
     """Where images come from and are kept, and how long things may take; see the options of the plugin.
 
-    *mirrors* maps a registry's host to the URL asked instead, *timeout* is in seconds.
+    *mirrors* maps a registry's host to the URL asked instead, *timeout* is in seconds. *lock* is a file that pins tags
+    to digests (see `pytest_lxcontainer.lockfile`), written anew with *lock_update*.
     """
 
     store: Path = field(default_factory=default_root)
@@ -28,15 +29,19 @@ class Settings:
     pull: str = "missing"
     platform: Platform = field(default_factory=Platform.host)
     timeout: float = DEFAULT_TIMEOUT
+    lock: Path | None = None
+    lock_update: bool = False
 
     def __post_init__(self) -> None:
         if self.pull not in PULL_POLICIES:
             raise InvalidSettingsError(f"{self.pull!r} is no pull policy", hint=f"one of: {', '.join(PULL_POLICIES)}")
+        if self.lock_update and self.lock is None:
+            raise InvalidSettingsError("there is no lock file to update", hint="name it with --lxc-lock FILE")
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
-        """Read ``LXCONTAINER_STORE``, ``…_MIRROR`` (``HOST=URL``, several with spaces), ``…_PULL``, ``…_PLATFORM`` and
-        ``…_TIMEOUT``; what is absent keeps its default.
+        """Read ``LXCONTAINER_STORE``, ``…_MIRROR`` (``HOST=URL``, several with spaces), ``…_PULL``, ``…_PLATFORM``,
+        ``…_TIMEOUT``, ``…_LOCK`` and ``…_LOCK_UPDATE``; what is absent keeps its default.
         """
         environ = os.environ if environ is None else environ
         readers: Mapping[str, Any] = {
@@ -45,6 +50,8 @@ class Settings:
             "pull": str,
             "platform": Platform.parse,
             "timeout": parse_timeout,
+            "lock": lambda text: Path(text).absolute(),
+            "lock_update": parse_flag,
         }
         given = {name: environ.get(f"LXCONTAINER_{name.upper()}") for name in readers}
         values = {name: readers[name](text) for name, text in given.items() if text}
@@ -58,6 +65,14 @@ def parse_mirrors(text: str) -> dict[str, str]:
     from .registry.mirrors import parse_mirror
 
     return dict(parse_mirror(part) for part in text.split())
+
+
+def parse_flag(text: str) -> bool:
+    """Read yes or no as people write them in the environment."""
+    meaning = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    if text.lower() not in meaning:
+        raise InvalidSettingsError(f"{text!r} is neither yes nor no", hint=f"one of: {', '.join(meaning)}")
+    return meaning[text.lower()]
 
 
 def parse_timeout(text: str | float) -> float:

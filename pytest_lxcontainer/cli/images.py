@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .table import age, table
@@ -45,7 +44,7 @@ def described(record: ImageRecord, blobs: BlobStore) -> dict[str, Any]:
     image_id, size = _identity(record, blobs)
     return {
         "reference": str(record.reference),
-        "repository": replace(record.reference, tag=None, digest=None).familiar,
+        "repository": record.reference.name,
         "tag": record.reference.tag,
         "platform": str(record.platform),
         "digest": str(record.digest),

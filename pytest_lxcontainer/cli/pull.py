@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from ..image import Image
     from .grammar import Commands
 
+_STDERR = 2  # where progress is drawn: what is printed may go into a file
+
 
 def add_to(commands: Commands) -> None:
     """Add the command."""
@@ -19,11 +21,12 @@ def add_to(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Pull each reference in turn; the first that fails ends it."""
-    from ..image import Reference
+    from ..image import parse_name
+    from ..progress import Drawing, can_draw
     from ..provision import Provisioner
 
-    references = [Reference.parse(text) for text in options.references]
-    with Provisioner() as provisioner:
+    references = [parse_name(text) for text in options.references]
+    with Provisioner(watch=Drawing(_STDERR) if can_draw(_STDERR) else None) as provisioner:
         for reference in references:
             print(told(provisioner.pull(reference)), flush=True)
     return 0

@@ -9,9 +9,11 @@ from .hooks import (
     pytest_configure,
     pytest_configure_node,
     pytest_generate_tests,
+    pytest_sessionstart,
     pytest_testnodedown,
     pytest_unconfigure,
 )
+from .images import pytest_report_collectionfinish, pytest_report_header, pytest_terminal_summary
 from .options import pytest_addoption
 from .report import pytest_runtest_makereport
 
@@ -25,7 +27,11 @@ __all__ = [
     "pytest_configure",
     "pytest_configure_node",
     "pytest_generate_tests",
+    "pytest_report_collectionfinish",
+    "pytest_report_header",
     "pytest_runtest_makereport",
+    "pytest_sessionstart",
+    "pytest_terminal_summary",
     "pytest_testnodedown",
     "pytest_unconfigure",
 ]

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
+from .images import IMAGE_OF_FIXTURE, hand_over, uses_of
 from .options import chosen_images, settings_of
 from .report import track
 from .run import RUN, end_run
+from .terminal import drawing
 
 if TYPE_CHECKING:
     from ..container.container import Container
@@ -27,10 +29,14 @@ def _lxc_provisioner(request: pytest.FixtureRequest) -> Generator[Provisioner, N
     """The run's `Provisioner`."""
     from ..provision import Provisioner
 
-    with _host_ready(request.config):
-        provisioner = Provisioner(settings_of(request.config), identity=request.config.stash[RUN].identity())
+    config = request.config
+    with _host_ready(config):
+        provisioner = Provisioner(
+            settings_of(config), identity=config.stash[RUN].identity(), uses=uses_of(config), watch=drawing(config)
+        )
     with provisioner:
         yield provisioner
+    hand_over(config)
 
 
 @pytest.fixture
@@ -116,11 +122,17 @@ def lxc_container(image: Any, *, scope: Scope = "function", **settings: Any) -> 
     if scope not in SCOPES:
         raise pytest.UsageError(f"lxc_container: no scope {scope!r}; one of: {', '.join(SCOPES)}")
 
-    @pytest.fixture(scope=scope)
     def fixture(request: pytest.FixtureRequest, _lxc_provisioner: Provisioner) -> Container:
         return _started(request, _lxc_provisioner, image, settings)
 
-    return fixture
+    setattr(fixture, IMAGE_OF_FIXTURE, image)
+    return pytest.fixture(scope=scope)(fixture)
+
+
+def marked_image(item: pytest.Item) -> Any:
+    """The image that the nearest ``@pytest.mark.container`` names, ``None`` where none does."""
+    marker = item.get_closest_marker("container")
+    return _marked(marker)[0] if marker else None
 
 
 def _marked(marker: pytest.Mark) -> tuple[Any, dict[str, Any]]:

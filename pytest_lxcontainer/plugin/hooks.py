@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from .options import check_options, chosen_images
+from .images import check_options, prepare_worker, take_over
+from .options import chosen_images
 from .run import RUN, SharedRun, end_run, ended_by
+from .terminal import close_terminal, open_terminal
 
 _MARKER = (
     "container(image, **settings): image and settings of the `container` fixture for the marked test, class or module"
@@ -21,6 +23,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[RUN] = SharedRun.of(config)
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Find the terminal while nothing is captured."""
+    open_terminal(session.config)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Tell an xdist worker which run it belongs to; the run is the controller's.
@@ -29,11 +36,13 @@ def pytest_configure_node(node: Any) -> None:
     """
     check_options(node.config)
     node.workerinput["lxcontainer_run"] = node.config.stash[RUN].to_text()
+    prepare_worker(node)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """End the run, once, if a worker found that it cannot go on."""
+    """Take over what a worker tells; end the run, once, if it found that it cannot go on."""
+    take_over(node)
     if reason := ended_by(node):
         end_run(node.config, reason)
 
@@ -59,6 +68,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     Without xdist the session's fixture has done so. The controller need not know where the store is: the run's
     supervisor answers at an address made of the run's name, or there is none.
     """
+    close_terminal(config)
     run = config.stash.get(RUN, None)
     if run is None or hasattr(config, "workerinput"):
         return

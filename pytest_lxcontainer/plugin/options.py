@@ -19,6 +19,7 @@ _HELP = {
     "pull": "when to ask the registry: missing (default), always, or never (opens no socket)",
     "mirror": "ask URL for what belongs to the registry HOST, e.g. docker.io=http://127.0.0.1:5000; repeatable",
     "platform": "OS/ARCH[/VARIANT] of images, instead of the host's",
+    "lock": "file that pins tags to digests: its pins are all that is used; written where it is absent",
     "store": "directory for blobs, layers and containers (default: the user's cache directory)",
     "timeout": "seconds a container has to start and become ready (default: 60)",
 }
@@ -27,10 +28,12 @@ _METAVARS = {
     "pull": "POLICY",
     "mirror": "HOST=URL",
     "platform": "OS/ARCH",
+    "lock": "FILE",
     "store": "DIR",
     "timeout": "SECONDS",
 }
 _REPEATABLE = ("image", "mirror")
+_UPDATE_HELP = "ask what the tags that are used name now, and pin them to that in the file of --lxc-lock"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -48,6 +51,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         )
         kind: Literal["linelist", "string"] = "linelist" if repeatable else "string"
         parser.addini(f"lxc_{name}", text, type=kind, default=None)
+    group.addoption("--lxc-lock-update", dest="lxc_lock_update", action="store_true", help=_UPDATE_HELP)
 
 
 def chosen_images(config: pytest.Config) -> list[str]:
@@ -60,6 +64,7 @@ def settings_of(config: pytest.Config) -> Settings:
     from ..errors import InvalidSettingsError
     from ..image.platform import Platform
     from ..provision import Settings, parse_mirrors, parse_timeout
+    from ..settings import parse_flag
     from ..store.layout import Layout
 
     readers: dict[str, Callable[[list[str]], Any]] = {
@@ -73,28 +78,46 @@ def settings_of(config: pytest.Config) -> Settings:
         values = {name: read(found) for name, read in readers.items() if (found := _chosen(config, name))}
         if "mirror" in values:
             values["mirrors"] = values.pop("mirror")
-        settings = Settings(**values)
+        update = config.getoption("lxc_lock_update") or parse_flag(os.environ.get("LXCONTAINER_LOCK_UPDATE") or "no")
+        settings = Settings(**values, lock=_lock_file(config), lock_update=update)
         Layout(settings.store)  # refuses a path that cannot be a store's
         return settings
     except InvalidSettingsError as error:
         raise pytest.UsageError(str(error)) from None
 
 
-def check_options(config: pytest.Config) -> None:
-    """Raise `pytest.UsageError` for an option that cannot be used; free where none is given."""
-    if any(_chosen(config, name) for name in _HELP if name != "image"):
-        settings_of(config)
+def is_chosen(config: pytest.Config, *names: str) -> bool:
+    """Whether the user said anything for one of the options *names*."""
+    return any(_chosen(config, name) for name in names)
+
+
+def any_setting(config: pytest.Config) -> bool:
+    """Whether the user said anything that is not about images alone."""
+    update = config.getoption("lxc_lock_update") or os.environ.get("LXCONTAINER_LOCK_UPDATE")
+    return bool(update) or is_chosen(config, *(name for name in _HELP if name != "image"))
+
+
+def _lock_file(config: pytest.Config) -> Path | None:
+    """Its path: what an ini file names is beside the ini file, what else is named in the current directory."""
+    found = _chosen(config, "lock")
+    if not found:
+        return None
+    in_ini_file = not (config.getoption("lxc_lock") or os.environ.get("LXCONTAINER_LOCK"))
+    project = config.inipath.parent if config.inipath else config.rootpath
+    return Path(project if in_ini_file else config.invocation_params.dir, Path(found[-1]).expanduser())
 
 
 def _chosen(config: pytest.Config, name: str) -> list[str]:
     on_command_line = config.getoption(f"lxc_{name}")
-    in_environment = os.environ.get(f"LXCONTAINER_{name.upper()}", "")
+    in_environment = os.environ.get(f"LXCONTAINER_{name.upper()}", "").strip()
     for value in (on_command_line, in_environment, config.getini(f"lxc_{name}")):
         if value:
-            return _listed(value)
+            return _listed(value, name)
     return []
 
 
-def _listed(value: str | list[str]) -> list[str]:
+def _listed(value: str | list[str], name: str) -> list[str]:
     """Several values are a list, lines in an ini file, or words in an environment variable."""
-    return value.split() if isinstance(value, str) else list(value)
+    if isinstance(value, str):
+        return value.split() if name in _REPEATABLE else [value]
+    return list(value)

@@ -23,13 +23,13 @@ from ..fakes.registry import FakeRegistry
 from ..system.leaks import Leaks
 
 # A suite without xdist has nothing to say about it.
-collect_ignore = [] if importlib.util.find_spec("xdist") else ["test_xdist.py"]
+collect_ignore = [] if importlib.util.find_spec("xdist") else ["test_xdist.py", "test_xdist_images.py"]
 
 
 @pytest.fixture(autouse=True)
 def _clean_environment(leaks: Leaks, monkeypatch: pytest.MonkeyPatch, store: Path) -> None:
     """Every run here has the store of all tests, leaves the host as it was, and hears from its test alone."""
-    for name in ("IMAGE", "PULL", "PLATFORM", "TIMEOUT"):
+    for name in ("IMAGE", "PULL", "PLATFORM", "TIMEOUT", "LOCK", "LOCK_UPDATE"):
         monkeypatch.delenv(f"LXCONTAINER_{name}", raising=False)
     monkeypatch.setenv("LXCONTAINER_STORE", str(store))
 
@@ -108,6 +108,39 @@ def busybox_registry(store: Path, mirror: str) -> Iterator[FakeRegistry]:
     with FakeRegistry() as registry:
         registry.push(built, "box", "1")
         yield registry
+
+
+class Project:
+    """Tests of a user who has a store and a lock file; the registry has busybox as box:1 and box:2."""
+
+    def __init__(self, inner: Inner, registry: FakeRegistry, store: Path) -> None:
+        self.inner = inner
+        self.registry = registry
+        self.store = store
+        kept = registry.repository("box")
+        kept.manifests["2"] = kept.manifests["1"]
+        (self.digest,) = (Digest.parse(target) for target in kept.manifests if ":" in target)
+
+    def run(self, *options: str, **files: str) -> pytest.RunResult:
+        files = {name: text.replace("BOX", f"{self.registry.host}/box") for name, text in files.items()}
+        return self.inner.run(f"--lxc-store={self.store}", *options, **files)
+
+    @property
+    def lock(self) -> Path:
+        return self.inner.path / "lxc.lock"
+
+    def pinned(self, *tags: str) -> str:
+        return "".join(f"{self.registry.host}/box:{tag} {self.digest}\n" for tag in tags)
+
+    @property
+    def pins(self) -> str:
+        return "".join(line for line in self.lock.read_text().splitlines(True) if not line.startswith("#"))
+
+
+@pytest.fixture
+def project(inner: Inner, busybox_registry: FakeRegistry, own_store: Path, leaks: Leaks) -> Project:
+    leaks.watch(own_store)
+    return Project(inner, busybox_registry, own_store)
 
 
 def lines(result: pytest.RunResult) -> str:

@@ -10,14 +10,14 @@ pytestmark = pytest.mark.usefixtures("mirror")
 
 TELLS = """
     def test_image(container):
-        print("image:", container.image.reference.familiar)
+        print("chosen:", container.image.reference.familiar)
 """
 
 
 def told(inner: Inner, *options: str, **files: str) -> list[str]:
     result = inner.run("-s", *options, **files)
     result.assert_outcomes(passed=len(result.parseoutcomes()) and result.parseoutcomes()["passed"])
-    return [line.partition("image: ")[2] for line in result.outlines if "image: " in line]
+    return [line.partition("chosen: ")[2] for line in result.outlines if "chosen: " in line]
 
 
 def test_the_ini_file_names_an_image(inner: Inner) -> None:

@@ -26,6 +26,8 @@ USES = """
         ("--lxc-timeout=-1", "'-1' is no timeout"),
         ("--lxc-pull=sometimes", "'sometimes' is no pull policy"),
         ("--lxc-platform=linux", "'linux' is no platform"),
+        ("--lxc-lock-update", "there is no lock file to update"),
+        ("--lxc-lock=/missing/lxc.lock", "the lock file /missing/lxc.lock cannot be written"),
         ("--lxc-store=/var/tmp/a,b", "the store cannot be in '/var/tmp/a,b'"),
     ],
 )
@@ -40,7 +42,11 @@ def test_a_bad_option_is_one_usage_error(inner: Inner, option: str, said: str) -
 
 @pytest.mark.parametrize(
     ("name", "value", "said"),
-    [("TIMEOUT", "soon", "'soon' is no timeout"), ("PULL", "x", "'x' is no pull policy")],
+    [
+        ("TIMEOUT", "soon", "'soon' is no timeout"),
+        ("PULL", "x", "'x' is no pull policy"),
+        ("LOCK_UPDATE", "maybe", "'maybe' is neither yes nor no"),
+    ],
 )
 def test_so_is_a_bad_variable(inner: Inner, monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str) -> None:
     monkeypatch.setenv(f"LXCONTAINER_{name}", value)
@@ -115,7 +121,8 @@ def test_always_pulling_asks_and_fetches_nothing_twice(
 
 def test_the_help_tells_of_every_option(inner: Inner) -> None:
     result = inner.run("--help")
-    for name in ("image", "pull", "mirror", "platform", "store", "timeout"):
+    assert "--lxc-lock-update" in lines(result)
+    for name in ("image", "pull", "mirror", "platform", "lock", "store", "timeout"):
         assert f"--lxc-{name}" in lines(result)
         assert f"lxc_{name} (" in lines(result)
     assert "@pytest.mark.container(image, **settings)" in lines(inner.run("--markers"))
