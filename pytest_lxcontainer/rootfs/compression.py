@@ -9,6 +9,7 @@ import os
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any, Protocol
 
 from ..errors import CorruptImageError, UnsafeLayerError, UnsupportedImageError
@@ -59,7 +60,7 @@ def uncompressed(fd: int, limits: Limits | None = None) -> Iterator[bytes]:
 
 def _chunks(fd: int, first: bytes) -> Iterator[bytes]:
     if first.startswith(GZIP_MAGIC):
-        return _members(fd, first, _Gzip, zlib.error)
+        return _members(fd, first, *_gzip())
     if first.startswith(ZSTD_MAGIC) or first[1:4] == ZSTD_SKIPPABLE_MAGIC:
         zstd = _zstd()
         return _members(fd, first, zstd.ZstdDecompressor, zstd.ZstdError)
@@ -78,13 +79,14 @@ def _zstd() -> Any:
         except ImportError:
             raise UnsupportedImageError(
                 "a layer is compressed with zstd, which this Python cannot read",
-                hint="pip install pytest-lxcontainer[zstd]",
+                hint="pip install backports.zstd",
             ) from None
     return zstd
 
 
-def preload_zstd() -> None:
-    """Import what zstd needs while its files can still be read; not having it is no error yet."""
+def preload() -> None:
+    """Import what decompression needs while its files can still be read; not having it is no error yet."""
+    _gzip()
     with suppress(UnsupportedImageError):
         _zstd()
 
@@ -109,6 +111,16 @@ class _Gzip:
 
     def decompress(self, data: bytes, max_length: int = 0) -> bytes:
         return self._zlib.decompress(self._zlib.unconsumed_tail + data, max_length)
+
+
+def _gzip() -> tuple[Callable[[], Decompressor], type[Exception]]:
+    """ISA-L's inflate where it is installed, which takes 0.4 of the time that zlib takes."""
+    try:
+        from isal import igzip_lib
+    except ImportError:
+        return _Gzip, zlib.error
+    error: type[Exception] = igzip_lib.error  # type: ignore[assignment, unused-ignore]  # so its stub says
+    return partial(igzip_lib.IgzipDecompressor, flag=igzip_lib.DECOMP_GZIP), error
 
 
 def _plain(fd: int, data: bytes) -> Iterator[bytes]:

@@ -12,14 +12,16 @@ import select
 import socket
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from typing import overload
 
 from ..errors import LxContainerError, StoreError
 from ..image.digest import Digest
-from .compression import preload_zstd
+from .compression import preload
 from .layer_dirs import make_dirs
 from .limits import Limits
+from .measure import size_on_disk
 from .messages import Message, describe, receive, send
 from .removal import remove_entry
 from .unpack import unpack
@@ -51,7 +53,7 @@ def _preload() -> None:
     """Import what is otherwise imported when it is first needed."""
     for name in ("binascii", "ctypes", "hashlib", "traceback", "urllib.parse"):
         importlib.import_module(name)
-    preload_zstd()
+    preload()
 
 
 def _end_with(sock: socket.socket, caller: int) -> None:
@@ -71,59 +73,96 @@ def _serve(sock: socket.socket) -> None:
         request, fds = receive(sock)
         if request is None:
             return
-        try:
-            send(sock, _answer(request, fds))
-        finally:
-            for fd in fds:
-                os.close(fd)
+        with LowerDirs(sock, request.get("what", "")) as lower:
+            try:
+                send(sock, _answer(request, fds, lower))
+            finally:
+                for fd in fds:
+                    os.close(fd)
 
 
-def _answer(request: Message, fds: Sequence[int]) -> Message:
+class LowerDirs(Sequence[int]):
+    """The lower dirs of a layer, base first: asked for when they are first looked at, since most layers never do.
+
+    Thus a layer can be unpacked before those below it are.
+    """
+
+    def __init__(self, sock: socket.socket, what: str) -> None:
+        self._sock = sock
+        self._what = what
+        self._fds: list[int] | None = None
+
+    def __enter__(self) -> LowerDirs:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        for fd in self._fds or ():
+            os.close(fd)
+
+    def _asked(self) -> list[int]:
+        if self._fds is None:
+            send(self._sock, {"wanted": "lower_dirs"})
+            answer, self._fds = receive(self._sock)
+            if answer is None:
+                raise StoreError(f"{self._what}: nobody waits for it any more")
+        return self._fds
+
+    def __len__(self) -> int:
+        return len(self._asked())
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._asked())
+
+    @overload
+    def __getitem__(self, index: int) -> int: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[int]: ...
+
+    def __getitem__(self, index: int | slice) -> int | Sequence[int]:
+        return self._asked()[index]
+
+
+def _answer(request: Message, fds: Sequence[int], lower: LowerDirs) -> Message:
     try:
-        return _HANDLERS[request["do"]](request, fds)
+        return _HANDLERS[request["do"]](request, fds, lower)
     except LxContainerError as error:
         return describe(error)
     except OSError as error:
         return describe(StoreError(f"{request['what']}: {error.strerror}"))
 
 
-def _unpack(request: Message, fds: Sequence[int]) -> Message:
-    blob_fd, target_fd, *lower_fds = fds
+def _unpack(request: Message, fds: Sequence[int], lower: LowerDirs) -> Message:
+    blob_fd, target_fd = fds
     unpacked = unpack(
         blob_fd,
         target_fd,
         diff_id=Digest.parse(request["diff_id"]),
-        lower_fds=lower_fds,
+        lower_fds=lower,
         limits=Limits(**request["limits"]),
     )
-    if request["sync"]:
-        _sync_file_system(target_fd)
     return asdict(unpacked)
 
 
-def _sync_file_system(fd: int) -> None:
-    import ctypes
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.syncfs(fd) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-
-
-def _remove(request: Message, fds: Sequence[int]) -> Message:
+def _remove(request: Message, fds: Sequence[int], _: LowerDirs) -> Message:
     remove_entry(request["name"], fds[0])
     return {}
 
 
-def _make_dirs(request: Message, fds: Sequence[int]) -> Message:
-    upper_fd, *lower_fds = fds
-    make_dirs(upper_fd, lower_fds, request["path"])
+def _measure(request: Message, fds: Sequence[int], _: LowerDirs) -> Message:
+    return {"size": size_on_disk(request["name"], fds[0])}
+
+
+def _make_dirs(request: Message, fds: Sequence[int], lower: LowerDirs) -> Message:
+    (upper_fd,) = fds
+    make_dirs(upper_fd, lower, request["path"])
     return {}
 
 
-_HANDLERS: dict[str, Callable[[Message, Sequence[int]], Message]] = {
+_HANDLERS: dict[str, Callable[[Message, Sequence[int], LowerDirs], Message]] = {
     "unpack": _unpack,
     "remove": _remove,
+    "measure": _measure,
     "make_dirs": _make_dirs,
 }
 

@@ -11,21 +11,25 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
+from typing import TypeAlias
 
 from ..errors import StoreError, UnsupportedImageError
 from ..image.digest import Digest
 from .idmap import IdMap
 from .limits import Limits
+from .measure import size_on_disk
 from .messages import MAX_FDS, Message, rebuild, receive, send
 from .overlay import Overlay
 from .removal import remove_entry
 from .unpacked import Unpacked
 from .userns import write_maps
+
+LowerDirs: TypeAlias = Sequence[Path] | Callable[[], Sequence[Path]]
 
 _OPEN_DIR = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _PACKAGE_PARENT = str(Path(__file__).parents[2])
@@ -64,6 +68,12 @@ class Sandbox:
         if helper is not None:
             helper.end()
 
+    def interrupt(self) -> None:
+        """End the helper while another thread waits for it, which then gets a `StoreError`."""
+        helper = self._helper
+        if helper is not None:
+            helper.kill()
+
     def start(self) -> None:
         """Start the helper ahead of need: it takes some tens of milliseconds, as any Python does."""
         with self._lock:
@@ -89,15 +99,15 @@ class Sandbox:
         target: Path,
         *,
         diff_id: Digest,
-        lower_dirs: Sequence[Path] = (),
+        lower_dirs: LowerDirs = (),
         limits: Limits | None = None,
-        sync: bool = False,
     ) -> Unpacked:
         """Unpack the layer *blob* into the empty directory *target*, over *lower_dirs* (base first).
 
-        *target* becomes the container root's here. With *sync* the file system is written to disk as well.
-        Raises `UnsafeLayerError`, `CorruptImageError`, `UnsupportedImageError`, `StoreError`, or
-        `HostNotReadyError` where there can be no user namespace; *target* is then the caller's to remove.
+        *lower_dirs* may be a function, which is called if the layer turns out to need them, and may take its time.
+        *target* becomes the container root's here. Raises `UnsafeLayerError`, `CorruptImageError`,
+        `UnsupportedImageError`, `StoreError`, or `HostNotReadyError` where there can be no user namespace; *target* is
+        then the caller's to remove.
         """
         self.adopt(target)
         request = {
@@ -105,10 +115,9 @@ class Sandbox:
             "what": f"unpacking {diff_id}",
             "diff_id": str(diff_id),
             "limits": asdict(limits or Limits()),
-            "sync": sync,
         }
-        with _opened([blob], os.O_RDONLY | os.O_CLOEXEC) as files, _opened([target, *lower_dirs]) as dirs:
-            return Unpacked(**self._ask(request, [*files, *dirs]))
+        with _opened([blob], os.O_RDONLY | os.O_CLOEXEC) as files, _opened([target]) as dirs:
+            return Unpacked(**self._ask(request, [*files, *dirs], lower_dirs))
 
     def make_dirs(self, overlay: Overlay, path: str) -> None:
         """Make the directory *path* of a container before it starts, as Docker makes a working directory.
@@ -117,8 +126,8 @@ class Sandbox:
         where it exists already. Raises `CorruptImageError` where a file is in the way, `StoreError`.
         """
         request = {"do": "make_dirs", "what": f"making the directory {path}", "path": path}
-        with _opened([overlay.upper_dir, *overlay.lower_dirs]) as fds:
-            self._ask(request, fds)
+        with _opened([overlay.upper_dir]) as fds:
+            self._ask(request, fds, overlay.lower_dirs)
 
     def remove(self, *paths: Path) -> None:
         """Remove trees that hold files of the container's owners; those that are absent are skipped.
@@ -132,13 +141,22 @@ class Sandbox:
                 else:
                     self._ask({"do": "remove", "what": f"removing {path}", "name": path.name}, fds)
 
-    def _ask(self, request: Message, fds: Sequence[int]) -> Message:
-        if len(fds) > MAX_FDS:
-            raise UnsupportedImageError(f"an image of {len(fds)} layers; {MAX_FDS - 2} are the most")
+    def measure(self, path: Path) -> int:
+        """Return the bytes that a tree with files of the container's owners takes on disk; 0 where it is absent.
+
+        Raises `StoreError`.
+        """
+        with _opened([path.parent]) as fds:
+            if os.geteuid() != 0:
+                return int(self._ask({"do": "measure", "what": f"measuring {path}", "name": path.name}, fds)["size"])
+            with _store_errors(f"measuring {path}"):
+                return size_on_disk(path.name, fds[0])
+
+    def _ask(self, request: Message, fds: Sequence[int], lower_dirs: LowerDirs = ()) -> Message:
         with self._lock:
             helper = self._started()
             try:
-                return helper.ask(request, fds)
+                return helper.ask(request, fds, lower_dirs)
             except BaseException:
                 if not helper.in_step:
                     self.close()
@@ -189,14 +207,24 @@ class _Helper:
         write_maps(self._process.pid, idmap)
         send(self._sock, {"mapped": True})
 
-    def ask(self, request: Message, fds: Sequence[int]) -> Message:
+    def ask(self, request: Message, fds: Sequence[int], lower_dirs: LowerDirs = ()) -> Message:
         """Have one thing done, and return the answer or raise the error that it is."""
+        self._send(request, fds)
+        while "wanted" in (answer := self._reply()):
+            self.in_step = False
+            paths = lower_dirs() if callable(lower_dirs) else lower_dirs
+            if len(paths) > MAX_FDS:
+                raise UnsupportedImageError(f"an image of more than {MAX_FDS} layers")
+            with _opened(paths) as opened:
+                self._send({}, opened)
+        return answer
+
+    def _send(self, message: Message, fds: Sequence[int]) -> None:
         self.in_step = False
         try:
-            send(self._sock, request, fds)
+            send(self._sock, message, fds)
         except BrokenPipeError:
             raise self._ended() from None
-        return self._reply()
 
     def _reply(self) -> Message:
         try:
@@ -227,6 +255,10 @@ class _Helper:
             self._process.kill()
             return self._process.wait()
 
+    def kill(self) -> None:
+        """End the process; whoever asked it something learns that it is gone."""
+        self._process.kill()
+
     def end(self) -> None:
         """End the process, if it has not ended."""
         self._sock.close()
@@ -237,10 +269,16 @@ class _Helper:
 
 def _remove_as_root(path: Path, parent_fd: int) -> None:
     """Remove a tree without a helper: whoever owns what is in it, root may."""
-    try:
+    with _store_errors(f"removing {path}"):
         remove_entry(path.name, parent_fd)
+
+
+@contextmanager
+def _store_errors(what: str) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
-        raise StoreError(f"removing {path}: {error.strerror}") from error
+        raise StoreError(f"{what}: {error.strerror}") from error
 
 
 @contextmanager

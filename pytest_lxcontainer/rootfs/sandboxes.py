@@ -15,7 +15,7 @@ class Sandboxes:
 
     def __init__(self) -> None:
         self._idmap = IdMap.for_host()
-        self._made: dict[bool, Sandbox] = {}
+        self._made: dict[tuple[bool, int], Sandbox] = {}
 
     def close(self) -> None:
         """End the helper processes."""
@@ -32,9 +32,12 @@ class Sandboxes:
 
     def sandbox(self, *, privileged: bool = False) -> Sandbox:
         """The sandbox with that mapping."""
-        if privileged not in self._made:
-            self._made[privileged] = Sandbox(self.idmap(privileged=privileged))
-        return self._made[privileged]
+        return self.several(1, privileged=privileged)[0]
+
+    def several(self, count: int, *, privileged: bool = False) -> list[Sandbox]:
+        """*count* sandboxes with that mapping, which work at the same time."""
+        idmap = self.idmap(privileged=privileged)
+        return [self._made.setdefault((privileged, number), Sandbox(idmap)) for number in range(count)]
 
     def discard(self, path: Path) -> None:
         """Remove a tree whose files belong to containers."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
+from io import FileIO
 from pathlib import Path
 
 from ..errors import CorruptImageError, DigestMismatchError, StoreError
 from ..image.digest import Digest
-from .disk import disk_errors, sync_directory, sync_file
+from .disk import disk_errors
 from .layout import Layout
 from .lock import locked
 
@@ -68,7 +69,6 @@ class BlobStore:
             with disk_errors("keep a blob", path):
                 path.parent.mkdir(mode=0o700, exist_ok=True)
                 temporary.replace(path)
-                sync_directory(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
         return path
@@ -92,10 +92,15 @@ def _write(temporary: Path, digest: Digest, size: int, chunks: Iterable[bytes]) 
                 break
             verifier.update(chunk)
             with disk_errors("keep a blob", temporary):
-                file.write(chunk)
+                _write_all(file, chunk)
         _verify(digest, size, written, verifier.actual)
-        with disk_errors("keep a blob", temporary):
-            sync_file(file.fileno())
+
+
+def _write_all(file: FileIO, data: bytes) -> None:
+    """Write all of *data*: a disk that is almost full takes a part without complaint."""
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
 
 
 def _verify(digest: Digest, size: int, written: int, actual: Digest) -> None:

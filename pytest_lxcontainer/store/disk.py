@@ -1,4 +1,4 @@
-"""Writing so that it is whole, durable, and fails with an error that helps."""
+"""Writing so that it is whole, and fails with an error that helps."""
 
 from __future__ import annotations
 
@@ -28,16 +28,14 @@ def disk_errors(action: str, path: Path) -> Iterator[None]:
 
 
 def write_whole(temporary: Path, path: Path, data: bytes) -> None:
-    """Write *data* to *path* by way of *temporary*, durably; nothing is left of a failure."""
+    """Write *data* to *path* by way of *temporary*; nothing is left of a failure."""
     try:
         with temporary.open("xb") as file:
             file.write(data)
-            sync_file(file.fileno())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    sync_directory(path.parent)
 
 
 def sync_file(fd: int) -> None:

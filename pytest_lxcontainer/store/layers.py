@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..image.digest import Digest, sha256_of
-from .disk import disk_errors, sync_directory, sync_file_system
+from .disk import disk_errors
 from .layout import Layout
 from .lock import locked
 
@@ -96,9 +96,7 @@ class LayerStore:
         path = self._layout.layer(name.key)
         with disk_errors("keep a layer", path):
             self._layout.layer_record(name.key).write_text(f"{name}\n", encoding="ascii")
-            sync_file_system(directory)
             directory.rename(path)
-            sync_directory(path.parent)
         return path
 
 

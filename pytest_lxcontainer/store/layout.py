@@ -9,6 +9,7 @@
       l/KEY/                 an unpacked layer; short, since a stack's lower dirs must fit one page
       layers/KEY             what KEY stands for
       locks/NAME.lock        never unlinked
+      marks/MACHINE-BOOT     there is more in the store than on the disk; see `power`
       tmp/                   files being written
       trash/                 what awaits its removal
       runs/RUN/              a test run's containers; `layers` lists the keys it uses
@@ -17,14 +18,17 @@
 from __future__ import annotations
 
 import os
+import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InvalidSettingsError, StoreError
 from ..image.digest import Digest, sha256_of
+from ..image.name import ImageName
 from ..image.platform import Platform
-from ..image.reference import Reference
-from .disk import disk_errors
+from .disk import disk_errors, write_whole
+from .lock import pulling
 
 VERSION = 1
 
@@ -33,7 +37,7 @@ _NAME = "pytest-lxcontainer"
 _FORBIDDEN = ":,\\"
 # Directories that a container's root passes on its way to its own files.
 _TRAVERSED = ("l", "runs", "tmp", "trash")
-_PRIVATE = ("blobs", "images", "layers", "locks")
+_PRIVATE = ("blobs", "images", "layers", "locks", "marks")
 
 
 def default_root() -> Path:
@@ -60,13 +64,14 @@ class Layout:
             )
 
     def create(self, owner_gid: int | None = None) -> None:
-        """Make the directories, and refuse a store that a newer version of this package wrote.
+        """Make the directories, and refuse a store that another user or a newer version of this package made.
 
         *owner_gid* is the host's group id of the containers' root, which must pass through the store's root.
         Where this user may not give the directory to that group, everyone may pass (but list nothing).
         """
         with disk_errors("create the store", self.root):
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _check_owner(self.root)
             for name in _PRIVATE:
                 _directory(self.root / name, 0o700)
             for name in _TRAVERSED:
@@ -79,6 +84,11 @@ class Layout:
     def locks_dir(self) -> Path:
         """Where lock files are."""
         return self.root / "locks"
+
+    @property
+    def marks_dir(self) -> Path:
+        """Where a boot that put more into the store than is on the disk has its mark."""
+        return self.root / "marks"
 
     @property
     def tmp_dir(self) -> Path:
@@ -119,7 +129,7 @@ class Layout:
         """Return the path of a blob."""
         return self.blobs_dir / digest.algorithm / digest.hex
 
-    def image_record(self, reference: Reference, platform: Platform) -> Path:
+    def image_record(self, reference: ImageName, platform: Platform) -> Path:
         """Return the path of the record of what *reference* named for *platform*."""
         return self.images_dir / f"{sha256_of(f'{reference} {platform}'.encode()).hex[:40]}.json"
 
@@ -151,6 +161,10 @@ class Layout:
         """Return the path of the lock file for *name*."""
         return self.locks_dir / f"{name}.lock"
 
+    def mark(self, name: str) -> Path:
+        """Return the path of a mark."""
+        return self.marks_dir / name
+
     def run_dir(self, run_id: str) -> Path:
         """Return a test run's directory."""
         return self.runs_dir / run_id
@@ -168,9 +182,8 @@ class Layout:
         try:
             text = path.read_text(encoding="ascii").strip()
         except FileNotFoundError:
-            temporary = self.temporary()
-            temporary.write_text(f"{VERSION}\n", encoding="ascii")
-            temporary.replace(path)
+            with pulling(self):
+                write_whole(self.temporary(), path, f"{VERSION}\n".encode("ascii"))
             return
         if text != str(VERSION):
             raise StoreError(
@@ -179,22 +192,26 @@ class Layout:
             )
 
 
-def owner_pid(path: Path) -> int | None:
-    """Return the process that made an unfinished or temporary path, or ``None`` for another's name."""
-    pid = path.name.lstrip(".").partition("-")[0]
-    return int(pid) if pid.isdigit() else None
-
-
 def _unique() -> str:
     return f"{os.getpid()}-{os.urandom(5).hex()}"
 
 
 def _directory(path: Path, mode: int) -> None:
-    try:
+    with suppress(FileExistsError):
         path.mkdir()
-    except FileExistsError:
-        return
-    path.chmod(mode)  # mkdir's own mode is subject to the umask
+    # mkdir's own mode is subject to the umask; and whoever made the directory may have been killed here.
+    if stat.S_IMODE(path.stat().st_mode) != mode:
+        path.chmod(mode)
+
+
+def _check_owner(root: Path) -> None:
+    """Refuse another's directory, root too: whoever owns it could turn what is written there elsewhere."""
+    owner = root.stat().st_uid
+    if owner != os.geteuid():
+        raise StoreError(
+            f"the store {root} belongs to user {owner}, and this is user {os.geteuid()}",
+            hint="each user needs a store of their own: choose another directory with --lxc-store",
+        )
 
 
 def _let_pass(root: Path, gid: int) -> None:

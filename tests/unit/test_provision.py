@@ -96,11 +96,11 @@ class World:
         return self.backend.specs[-1]
 
     def listing(self) -> dict[str, str]:
-        """Every file and directory of the store but locks and runs, with what is in it."""
+        """Every file and directory of the store but locks, marks and runs, with what is in it."""
         found = {}
         for path in sorted(self.store.rglob("*")):
             name = str(path.relative_to(self.store))
-            if not name.startswith(("locks/", "runs/")):
+            if not name.startswith(("locks/", "marks/", "runs/")):
                 found[name] = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
         return found
 
@@ -276,9 +276,9 @@ class TestCorruption:
         with pytest.raises(DigestMismatchError) as caught:
             world.run().pull("box")
         assert caught.value.expected == digest
-        # A good layer below the bad one stays, for the next pull.
+        # A good layer beside the bad one stays, for the next pull.
         assert {name.split("/")[0] for name in world.unverified(before)} <= (
-            {"l", "layers"} if part == "top" else set()
+            set() if part == "config" else {"l", "layers"}
         )
         assert world.run().images() == []
         blobs[digest] = good
@@ -347,9 +347,36 @@ class TestCorruption:
         assert world.run().pull("box") == first
         assert read_file(first.lower_dirs, "etc/passwd") == PASSWD.encode()
 
+    def test_a_layer_that_is_gone_is_unpacked_again_when_nobody_may_be_asked(self, world: World) -> None:
+        world.push(image([BASE]))
+        first = world.run().pull("box")
+        shutil.rmtree(first.lower_dirs[0])
+        world.registry.requests.clear()
+        assert world.run("never").pull("box") == first
+        assert read_file(first.lower_dirs, "etc/passwd") == PASSWD.encode()
+        assert not world.registry.requests
+
+    @pytest.mark.parametrize("damaged", ["layer", "blob"])
+    def test_what_a_power_cut_damaged_is_mended(self, world: World, damaged: str) -> None:
+        world.push(image([BASE]))
+        first = world.run().pull("box")
+        (mark,) = (world.store / "marks").iterdir()
+        machine, _, _ = mark.name.partition("-")
+        mark.rename(mark.with_name(f"{machine}-earlierboot"))
+        if damaged == "layer":
+            (first.lower_dirs[0] / "etc/passwd").write_text("")
+        else:
+            (world.store / "blobs" / "sha256" / BASE.digest.hex).write_bytes(b"")
+        world.registry.requests.clear()
+        assert world.run().pull("box") == first
+        assert read_file(first.lower_dirs, "etc/passwd") == PASSWD.encode()
+        assert bool(world.registry.requests) is (damaged == "blob")
+        assert [path.name for path in (world.store / "marks").iterdir()] == [mark.name]
+
     def test_a_damaged_store_is_not_used_when_nobody_may_be_asked(self, world: World) -> None:
         world.push(image([BASE]))
         shutil.rmtree(world.run().pull("box").lower_dirs[0])
+        (world.store / "blobs" / "sha256" / BASE.digest.hex).unlink()
         with pytest.raises(ImageNotCachedError):
             world.run("never").pull("box")
 

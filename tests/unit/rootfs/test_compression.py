@@ -6,6 +6,7 @@ import lzma
 import os
 import random
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,15 @@ from pytest_lxcontainer.rootfs.compression import CHUNK_SIZE, uncompressed
 from pytest_lxcontainer.rootfs.limits import Limits
 
 DATA = random.Random(1).randbytes(300_000) + b"text " * 800_000
+
+
+@pytest.fixture(params=["ISA-L", "zlib"], autouse=True)
+def inflater(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test runs with the inflaters there are: the fast one, and the one that every Python has."""
+    if request.param == "zlib":
+        monkeypatch.setitem(sys.modules, "isal", None)
+    else:
+        import isal  # noqa: F401 - its absence, where it is required, must not pass for success
 
 
 @pytest.fixture
@@ -62,6 +72,26 @@ def test_truncated_gzip_is_refused(read, keep: int) -> None:
         read(gzip.compress(DATA)[:keep])
 
 
+@pytest.mark.parametrize(
+    ("flags", "fields"),
+    [
+        (8, b"a name\0"),
+        (16, b"a comment\0"),
+        (4, (70_000 % 65536).to_bytes(2, "little") + bytes(70_000 % 65536)),
+        (2, b""),
+        (4 | 8 | 16, b"\4\0abcdname\0comment\0"),
+    ],
+    ids=["name", "comment", "long extra field", "checksum of the header", "all"],
+)
+def test_optional_fields_of_gzip_are_passed_over(read, flags: int, fields: bytes) -> None:
+    """RFC 1952, section 2.3: pigz and others write them."""
+    plain = gzip.compress(DATA, mtime=0)
+    header = plain[:3] + bytes([flags]) + plain[4:10] + fields
+    if flags & 2:
+        header += (zlib.crc32(header) & 0xFFFF).to_bytes(2, "little")
+    assert read(header + plain[10:]) == DATA
+
+
 def test_damaged_gzip_is_refused(read) -> None:
     blob = bytearray(gzip.compress(DATA))
     blob[-6] ^= 1
@@ -75,10 +105,10 @@ def test_other_compressions_are_named(read, compress) -> None:
         read(compress(b"x"))
 
 
-def test_zstd_without_its_library_names_the_extra(read, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_zstd_without_its_library_names_it(read, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("compression", "backports"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(UnsupportedImageError, match=r"pip install pytest-lxcontainer\[zstd\]"):
+    with pytest.raises(UnsupportedImageError, match=r"pip install backports\.zstd"):
         read(b"\x28\xb5\x2f\xfd" + bytes(20))
 
 

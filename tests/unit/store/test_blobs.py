@@ -1,14 +1,14 @@
 from __future__ import annotations
 
-import errno
+import resource
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from pytest_lxcontainer.errors import CorruptImageError, DigestMismatchError, StoreError
 from pytest_lxcontainer.image import sha256_of
-from pytest_lxcontainer.store import blobs
 from pytest_lxcontainer.store.blobs import BlobStore
 from pytest_lxcontainer.store.layout import Layout
 
@@ -89,17 +89,23 @@ def test_an_error_of_the_source_is_not_taken_for_the_disks(store: BlobStore) -> 
         store.keep(DIGEST, len(DATA), breaking())
 
 
-def test_a_full_disk_is_told_with_the_free_space(
-    store: BlobStore, layout: Layout, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(fd: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+@contextmanager
+def file_size_limit(size: int) -> Iterator[None]:
+    """A file of this process takes *size* bytes: of a write that exceeds them a part is written, and told of."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
-    monkeypatch.setattr(blobs, "sync_file", full)
-    with pytest.raises(StoreError, match="No space left on device") as caught:
+
+@pytest.mark.parametrize("room", [0, 1, len(DATA) - 1])
+def test_a_blob_that_does_not_fit_is_not_kept(store: BlobStore, layout: Layout, room: int) -> None:
+    with file_size_limit(room), pytest.raises(StoreError, match="cannot keep a blob"):
         store.keep(DIGEST, len(DATA), [DATA])
-    assert "MiB are free" in caught.value.hint
     assert_nothing_left(layout)
+    assert not store.has(DIGEST)
 
 
 def test_a_damaged_blob_is_dropped_when_it_is_read(store: BlobStore) -> None:
