@@ -38,6 +38,10 @@ _Name = TypeVar("_Name", contravariant=True)
 class Source(Protocol[_Name]):
     """Where images come from: a registry, or files of this host. Safe to use from several threads."""
 
+    @property
+    def notices(self) -> Sequence[str]:
+        """What it had to say beside its answers that people should know."""
+
     def resolve(self, reference: _Name) -> Digest:
         """The digest of the manifest or index that *reference* names now, or of the state its files are in."""
 

@@ -42,6 +42,8 @@ class Uses:
     def __init__(self) -> None:
         self.used: dict[ImageName, Digest] = {}
         """By the name that was asked for; of several platforms' manifests the index, where there is one."""
+        self.notices: dict[str, None] = {}
+        """What registries had to say beside their answers, in order and each once."""
 
     @property
     def asks(self) -> bool:
@@ -55,6 +57,10 @@ class Uses:
     def note(self, reference: ImageName, digest: Digest) -> None:
         """Remember that the run used *reference*, which named the manifest or index *digest*."""
         self.used[reference] = digest
+
+    def warn(self, reference: ImageName, notice: str) -> None:
+        """Remember a *notice* of the registry of *reference*."""
+        self.notices[f"{reference.familiar}: {notice}"] = None
 
     def explain(self, reference: ImageName, error: LxContainerError) -> None:
         """Add to *error*, to which using *reference* led, what is known of it here."""

@@ -19,10 +19,10 @@ from .container.container import Container, Observer
 from .container.resolve import resolve, traits_of
 from .container.settings import ContainerSettings
 from .container.spec import ContainerSpec
-from .errors import LxContainerError
+from .errors import LxContainerError, StoreError
 from .image import Image, ImageName, parse_name
 from .lockfile import LockFile, Mode, Uses
-from .pull import Puller, Watch
+from .pull import Puller, Watch, is_there
 from .rootfs.overlay import Overlay, stat_path
 from .rootfs.sandboxes import Sandboxes
 from .settings import Settings, parse_mirrors, parse_timeout
@@ -141,6 +141,11 @@ class Provisioner:
         """What the store remembers of earlier pulls, the latest first."""
         return self._puller.records()
 
+    @property
+    def notices(self) -> list[str]:
+        """What registries had to say beside their answers: warnings, and that few pulls are left."""
+        return list(self._uses.notices)
+
     def _sweep(self) -> None:
         if not any(self.layout.runs_dir.iterdir()):
             return
@@ -168,6 +173,15 @@ class Provisioner:
         """
         wanted = ContainerSettings.of(command=command, **settings)
         pulled = self._image_for(image, wanted.privileged)
+        try:
+            return self._clone(pulled, wanted, name, group)
+        except StoreError:
+            if is_there(pulled):
+                raise
+        # A prune came before this run could say that it uses the image.
+        return self._clone(self._image_for(pulled, wanted.privileged), wanted, name, group)
+
+    def _clone(self, pulled: Image, wanted: ContainerSettings, name: str | None, group: str | None) -> Container:
         spec = resolve(pulled, wanted, name, group or uuid.uuid4().hex)
         backend = self.backend
         self._claim(pulled)
@@ -197,7 +211,7 @@ class Provisioner:
     def _image_for(self, image: str | ImageName | Image, privileged: bool) -> Image:
         if not isinstance(image, Image):
             return self.pull(image, privileged=privileged)
-        return self.pull(image.reference, privileged=True) if privileged else image
+        return image if is_there(image) and not privileged else self.pull(image.reference, privileged=privileged)
 
     def _claim(self, image: Image) -> None:
         """Keep a prune from dropping the layers while this run lives."""

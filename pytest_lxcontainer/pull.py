@@ -6,7 +6,7 @@ What the store has is not asked for again; `fetch` brings what it lacks.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -54,9 +54,17 @@ class Pins(Protocol):
     def note(self, reference: ImageName, digest: Digest) -> None:
         """Remember that the run used *reference*, which named the manifest or index *digest*."""
 
+    def warn(self, reference: ImageName, notice: str) -> None:
+        """Remember a *notice* of the source of *reference*."""
+
 
 Watch: TypeAlias = Callable[["PullProgress"], AbstractContextManager[object]]
 """Entered while something is fetched, and shows it."""
+
+
+def is_there(image: Image) -> bool:
+    """Whether the store still has its layers: what no run has claimed yet may be pruned."""
+    return all(path.is_dir() for path in image.lower_dirs)
 
 
 class Puller:
@@ -86,7 +94,9 @@ class Puller:
         """The image that *reference* names, from the store or, as the pull policy has it, from its source."""
         with self._pulling:
             key = (reference, privileged)
-            if key not in self._known:
+            known = self._known.get(key)
+            # A prune may have taken it before a container of this run claimed it.
+            if known is None or not is_there(known):
                 self._mend()
                 with pulling(self._layout):
                     self._known[key] = self._pinned(reference, privileged)
@@ -98,14 +108,14 @@ class Puller:
             with suppress(StoreError), nobody_pulling(self._layout, 0):
                 settle(self._layout)
 
+    def records(self) -> list[ImageRecord]:
+        """What the store remembers of earlier pulls, the latest first."""
+        return self._images.list()
+
     def _mend(self) -> None:
         if was_interrupted(self._layout):
             with nobody_pulling(self._layout, _MEND_TIMEOUT):
                 mend(self._layout, self._blobs, self._layers)
-
-    def records(self) -> list[ImageRecord]:
-        """What the store remembers of earlier pulls, the latest first."""
-        return self._images.list()
 
     def _pinned(self, reference: ImageName, privileged: bool) -> Image:
         """The image, by the digest its tag is pinned to where there are pins, under the name that was asked for."""
@@ -141,7 +151,13 @@ class Puller:
                     return image
             return self._fetch(source, reference, privileged)
         finally:
+            self._warn(reference, source)
             source.close()
+
+    def _warn(self, reference: ImageName, source: Source[Any]) -> None:
+        if self._pins is not None:
+            for notice in source.notices:
+                self._pins.warn(reference, notice)
 
     def _record(self, reference: ImageName) -> ImageRecord | None:
         """What the store remembers of *reference*, or of another name that led to the same digest."""
@@ -225,6 +241,8 @@ class Puller:
 
 class _Nowhere:
     """The source of images whose blobs are all in the store."""
+
+    notices: Sequence[str] = ()
 
     def __init__(self, store: Path) -> None:
         self._store = store

@@ -7,7 +7,9 @@ from importlib import metadata
 
 from .doctor.command import add_to as add_doctor
 from .images import add_to as add_images
+from .prune import add_to as add_prune
 from .pull import add_to as add_pull
+from .rmi import add_to as add_rmi
 
 _ENVIRONMENT = """\
 environment, as the options of pytest:
@@ -15,6 +17,7 @@ environment, as the options of pytest:
   LXCONTAINER_MIRROR    HOST=URL, several with spaces: ask URL for what belongs to HOST
   LXCONTAINER_PULL      missing, always or never
   LXCONTAINER_PLATFORM  OS/ARCH of images, instead of the host's
+  LXCONTAINER_LOCK      file that pins tags to digests; LXCONTAINER_LOCK_UPDATE=1 renews its pins
 """
 
 
@@ -28,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
     )
     main.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = main.add_subparsers(metavar="COMMAND", required=True)
-    for add_to in (add_pull, add_images, add_doctor):
+    for add_to in (add_pull, add_images, add_rmi, add_prune, add_doctor):
         add_to(commands)
     return main
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,8 +28,12 @@ def run(options: argparse.Namespace) -> int:
 
     references = [parse_name(text) for text in options.references]
     with Provisioner(watch=Drawing(_STDERR) if can_draw(_STDERR) else None) as provisioner:
-        for reference in references:
-            print(told(provisioner.pull(reference)), flush=True)
+        try:
+            for reference in references:
+                print(told(provisioner.pull(reference)), flush=True)
+        finally:
+            for notice in provisioner.notices:
+                print(f"notice: {notice}", file=sys.stderr)
     return 0
 
 

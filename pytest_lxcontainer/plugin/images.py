@@ -20,7 +20,8 @@ _USES = pytest.StashKey["Uses"]()
 _TOLD = pytest.StashKey[dict[str, None]]()
 """Lines of the header, so that the summary need not repeat them."""
 _OF_WORKERS = pytest.StashKey[dict[str, None]]()
-_MODE, _USED = "lxcontainer_lock", "lxcontainer_used"
+_NOTICES_OF_WORKERS = pytest.StashKey[dict[str, None]]()
+_MODE, _USED, _NOTICES = "lxcontainer_lock", "lxcontainer_used", "lxcontainer_notices"
 
 
 def uses_of(config: pytest.Config) -> Uses:
@@ -54,13 +55,15 @@ def hand_over(config: pytest.Config) -> None:
     uses = uses_of(config)
     if hasattr(config, "workeroutput"):
         config.workeroutput[_USED] = list(_used(uses))
+        config.workeroutput[_NOTICES] = list(uses.notices)
     uses.save()
 
 
 def take_over(node: Any) -> None:
     """Remember what the worker that ended has used."""
-    used = getattr(node, "workeroutput", {}).get(_USED, ())
-    node.config.stash.setdefault(_OF_WORKERS, {}).update(dict.fromkeys(used))
+    output = getattr(node, "workeroutput", {})
+    for key, name in ((_OF_WORKERS, _USED), (_NOTICES_OF_WORKERS, _NOTICES)):
+        node.config.stash.setdefault(key, {}).update(dict.fromkeys(output.get(name, ())))
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -88,13 +91,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """Tell of the images that were used, unless the header has; all of them where they were written to a lock file."""
     uses = config.stash.get(_USES, None)
     used = dict.fromkeys([*(_used(uses) if uses else ()), *config.stash.get(_OF_WORKERS, {})])
-    if not used or config.get_verbosity() < 0:
+    notices = dict.fromkeys([*(uses.notices if uses else ()), *config.stash.get(_NOTICES_OF_WORKERS, {})])
+    if not (used or notices) or config.get_verbosity() < 0:
         return
     from ..lockfile import LockFile
 
     written = f", pinned in {uses.path}" if isinstance(uses, LockFile) and uses.mode != "locked" else ""
     told = {} if written or config.get_verbosity() > 0 else config.stash.get(_TOLD, {})
     lines = [line for line in map(_line, used) if line not in told]
+    lines += [f"lxc notice: {notice}" for notice in notices]
     if lines:
         terminalreporter.write_sep("=", "lxc images" + written)
         for line in lines:

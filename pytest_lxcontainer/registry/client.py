@@ -90,6 +90,12 @@ class RegistryClient:
         """What registries warned of so far, each once."""
         return self._transport.warnings
 
+    @property
+    def notices(self) -> list[str]:
+        """What people should know of before it becomes an error: warnings, and that few pulls are left."""
+        low = [f"few pulls are left: {self.rate_limit}"] if self.rate_limit and self.rate_limit.is_low else []
+        return [*self.warnings, *low]
+
     def close(self) -> None:
         """Close the connections."""
         self._transport.close()

@@ -46,6 +46,11 @@ class RateLimit:
         )
         return None if found.limit is None and found.remaining is None else found
 
+    @property
+    def is_low(self) -> bool:
+        """Whether a tenth or less is left."""
+        return self.remaining is not None and self.remaining * 10 <= (self.limit or 0)
+
     def __str__(self) -> str:
         left = "an unknown number" if self.remaining is None else str(self.remaining)
         of = "" if self.limit is None else f" of {self.limit}"

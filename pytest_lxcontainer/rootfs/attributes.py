@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 
 from ..errors import CorruptImageError, StoreError, UnsafeLayerError, UnsupportedImageError
 from .tar_entry import Entry
@@ -18,7 +19,8 @@ _HOST_XATTRS = frozenset({"security.selinux", "system.nfs4_acl"})
 """The host's business: a label or ACL of the machine the image was built on means nothing here."""
 _LAST_ID = 2**32 - 2
 """2**32 - 1 tells chown(2) to leave the owner as it is."""
-_LAST_TIME = 2**62
+_LAST_TIME = 2**40 * 1_000_000_000
+"""Nanoseconds; the kernel itself cuts a time down to what the file system can keep."""
 
 
 class AttributeWriter:
@@ -33,6 +35,15 @@ class AttributeWriter:
         os.fchmod(fd, entry.mode)
         if entry.xattrs:
             self.set_xattrs(fd, entry.xattrs, entry.name)
+
+    def replace(self, fd: int, entry: Entry) -> None:
+        """Do as `apply`, for a directory that may have attributes of an earlier entry or of a lower layer."""
+        for name in os.listxattr(fd):
+            if not is_overlay_xattr(name) and name not in _HOST_XATTRS:
+                # Those of which the namespace's root is not the master were not given by a layer.
+                with suppress(PermissionError):
+                    os.removexattr(fd, name)
+        self.apply(fd, entry)
 
     def apply_to_name(self, name: str, dir_fd: int, entry: Entry, *, has_mode: bool = True) -> None:
         """Give what cannot be opened (a link, a device) all that *entry* says; links have no mode."""
@@ -71,7 +82,11 @@ class AttributeWriter:
                 os.setxattr(target, name, value)
             else:
                 os.setxattr(target, name, value, follow_symlinks=False)
+        except ValueError as error:
+            raise _impossible_xattr(entry, name) from error
         except OSError as error:
+            if error.errno in (errno.ERANGE, errno.E2BIG):
+                raise _impossible_xattr(entry, name) from error
             if error.errno not in (errno.ENOTSUP, errno.EPERM, errno.EINVAL):
                 raise
             if name == _CAPABILITY:
@@ -96,6 +111,10 @@ def _foreign_owner(entry: Entry) -> UnsupportedImageError:
         f"{entry.name!r} in a layer belongs to {entry.uid}:{entry.gid}, ids a container here does not have",
         hint="give the user more ids with usermod --add-subuids and --add-subgids",
     )
+
+
+def _impossible_xattr(entry: str, name: str) -> CorruptImageError:
+    return CorruptImageError(f"{entry!r} in a layer has an extended attribute that Linux cannot keep: {name[:80]!r}")
 
 
 def _lost_capability(entry: str, error: OSError) -> Exception:

@@ -150,8 +150,10 @@ def _member(fd: int, data: bytes, member: Decompressor) -> Iterator[bytes]:
             yield chunk
         if member.eof:
             return
-        data = os.read(fd, READ_SIZE) if member.needs_input else b""
-        if not data and member.needs_input:
+        # One that gives nothing can only want more, whatever it says: there is no end without an end.
+        is_hungry = member.needs_input or not chunk
+        data = os.read(fd, READ_SIZE) if is_hungry else b""
+        if is_hungry and not data:
             raise CorruptImageError("a layer's compressed bytes end too early")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
@@ -29,8 +30,7 @@ def _copy_file(lower: Found, source_fd: int, target_fd: int, attributes: Attribu
     try:
         target = os.open(lower.name, _NEW_FILE, 0o600, dir_fd=target_fd)
         try:
-            while os.sendfile(target, source, None, _PIECE):
-                pass
+            _copy_data(source, target, lower.status.st_size)
             os.fchown(target, lower.status.st_uid, lower.status.st_gid)
             os.fchmod(target, stat.S_IMODE(lower.status.st_mode))
             copy_xattrs(source, target, lower.name, attributes)
@@ -40,11 +40,35 @@ def _copy_file(lower: Found, source_fd: int, target_fd: int, attributes: Attribu
         os.close(source)
 
 
+def _copy_data(source: int, target: int, size: int) -> None:
+    """Copy *size* bytes without filling the holes, of which a small layer may have made very large ones."""
+    os.ftruncate(target, size)
+    start = 0
+    while start < size:
+        try:
+            start = os.lseek(source, start, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                return
+            raise
+        end = os.lseek(source, start, os.SEEK_HOLE)
+        os.lseek(source, start, os.SEEK_SET)
+        os.lseek(target, start, os.SEEK_SET)
+        while start < end:
+            copied = os.sendfile(target, source, None, min(end - start, _PIECE))
+            if copied == 0:
+                return
+            start += copied
+
+
 def _copy_special(lower: Found, source_fd: int, target_fd: int) -> None:
     status = lower.status
-    if stat.S_ISLNK(status.st_mode):
+    is_link = stat.S_ISLNK(status.st_mode)
+    if is_link:
         os.symlink(os.readlink(lower.name, dir_fd=source_fd), lower.name, dir_fd=target_fd)
     else:
         os.mknod(lower.name, status.st_mode, status.st_rdev, dir_fd=target_fd)
-        os.chmod(lower.name, stat.S_IMODE(status.st_mode), dir_fd=target_fd)
     os.chown(lower.name, status.st_uid, status.st_gid, dir_fd=target_fd, follow_symlinks=False)
+    if not is_link:
+        # After chown(2), which takes the set-user-ID bits away.
+        os.chmod(lower.name, stat.S_IMODE(status.st_mode), dir_fd=target_fd)

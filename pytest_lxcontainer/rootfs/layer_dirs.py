@@ -49,10 +49,13 @@ class LayerDirs:
 
     def __init__(self, root_fd: int, lower_fds: Sequence[int], attributes: AttributeWriter) -> None:
         self._root_fd = root_fd
-        self._lower_fds = tuple(lower_fds)
+        self._lower_fds = lower_fds
         self._attributes = attributes
         self._open: dict[str, int] = {}
         self._canonical: dict[str, str] = {"": ""}
+        self._lower_links: set[str] = set()
+        self._copies: set[str] = set()
+        self._implied: set[str] = set()
         self._gone: set[str] = set()
         self._opaque: set[str] = set()
         self._lower = MergedDir(())
@@ -98,28 +101,45 @@ class LayerDirs:
 
     def remember(self, raw: str, path: str) -> None:
         """Note that *raw* names the directory just made at the canonical *path*."""
-        if self._canonical.get(raw, path) != path:
-            self._canonical = {"": ""}
-        self._canonical[raw] = path
+        # Another spelling may go through what the directory has just replaced.
+        if raw == path:
+            self._canonical[raw] = path
+        self._implied.discard(path)
 
     def forget(self, path: str) -> None:
         """Note that the directory or link at the canonical *path* is gone."""
         self._canonical = {"": ""}
         self.mtimes.pop(path, None)
+        self._implied.discard(path)
         for opened in [key for key in self._open if key == path or key.startswith(f"{path}/")]:
             os.close(self._open.pop(opened))
 
-    def knows(self, raw: str) -> bool:
-        """Whether *raw* was resolved to a directory before."""
-        return raw in self._canonical
+    def prepare(self, path: str) -> None:
+        """Note that an entry of this layer will be at the canonical *path*, and hide a link of a lower layer there."""
+        if path in self._lower_links:
+            self._forget_lower_links()
+        if self._copies:
+            self._copies.discard(path)
+
+    def note_copy(self, path: str) -> None:
+        """Note that the file at the canonical *path* is a lower layer's, copied here to be linked to."""
+        self._copies.add(path)
 
     def hide(self, path: str) -> None:
         """Do not look into the lower layers at *path* any more: this layer has a whiteout of it."""
         self._gone.add(path)
+        self._forget_lower_links()
 
     def hide_contents(self, path: str) -> None:
         """Do not look into the lower layers below *path* any more: this layer makes it opaque."""
         self._opaque.add(path)
+        self._forget_lower_links()
+
+    def _forget_lower_links(self) -> None:
+        """Resolve anew what went through links of the lower layers, which may be hidden now."""
+        if self._lower_links:
+            self._canonical = {"": ""}
+            self._lower_links.clear()
 
     def resolve(self, raw: str, *, create: bool = True) -> str | None:
         """Return the canonical path of the directory *raw*, creating it in this layer if *create*.
@@ -135,6 +155,17 @@ class LayerDirs:
             prefix, _, name = prefix.rpartition("/")
             names.append(name)
         return self._descend(prefix, names, create)
+
+    def enter(self, path: str) -> bool:
+        """Whether *path*, canonical once, still is, and now is in this layer; it may have become a link or a file."""
+        parent = ""
+        for name in path.split("/") if path else ():
+            found = self.find_here(parent, name) or self.find_lower(parent, name)
+            if not _is_dir(found):
+                return False
+            parent = join(parent, name)
+        self._make_missing(path)
+        return True
 
     def _descend(self, prefix: str, names: list[str], create: bool) -> str | None:
         path = self._canonical[prefix]
@@ -153,6 +184,7 @@ class LayerDirs:
     def _enter(self, path: str, name: str, create: bool) -> str | None:
         pending = [name]
         links = 0
+        missing = False
         while pending:
             name = pending.pop()
             if name == "..":
@@ -163,33 +195,41 @@ class LayerDirs:
             found = here or self.find_lower(path, name)
             if found is not None and stat.S_ISLNK(found.status.st_mode):
                 links += 1
+                if here is None:
+                    self._lower_links.add(join(path, name))
                 target = _read_link(found, join(path, name), links)
                 path = "" if target.startswith("/") else path
                 pending.extend(reversed(target.split("/")))
                 continue
-            if not self._pass_through(path, name, here, found, create):
+            if not _is_dir(found) and not create:
                 return None
             path = join(path, name)
+            if found is not None and not _is_dir(found) and not is_overlay_whiteout(found.status):
+                raise CorruptImageError(f"{path!r} would be a directory, and is something else")
+            missing = missing or not _is_dir(here)
+        # Only now: of what a link names on its way, ".." may take back a part.
+        if missing and create:
+            self._make_missing(path)
         return path
 
-    def _pass_through(self, path: str, name: str, here: Found | None, found: Found | None, create: bool) -> bool:
-        """Whether there is a directory *name* to go into, now that it was created if asked for."""
-        gone = here is not None and is_overlay_whiteout(here.status)
-        exists = found is not None and not gone
-        if found is not None and exists and not stat.S_ISDIR(found.status.st_mode):
-            if create:
-                raise CorruptImageError(f"{join(path, name)!r} would be a directory, and is something else")
-            return False
-        if create and (here is None or gone):
-            self._make(path, name, found if exists else None, replaces_whiteout=gone)
-        return create or exists
+    def _make_missing(self, path: str) -> None:
+        parent = ""
+        for name in path.split("/") if path else ():
+            here = self.find_here(parent, name)
+            if here is None:
+                self._make(parent, name, self.find_lower(parent, name), replaces_whiteout=False)
+            elif is_overlay_whiteout(here.status):
+                self._make(parent, name, None, replaces_whiteout=True)
+            parent = join(parent, name)
 
     def _make(self, path: str, name: str, lower: Found | None, *, replaces_whiteout: bool) -> None:
         parent_fd = self.fd(path)
-        if replaces_whiteout:
+        if replaces_whiteout or join(path, name) in self._copies:
             os.unlink(name, dir_fd=parent_fd)
+            self._copies.discard(join(path, name))
         os.mkdir(name, 0o700, dir_fd=parent_fd)
         fd = self.fd(join(path, name))
+        self._implied.add(join(path, name))
         if lower is not None:
             self._copy_attributes(lower, fd, join(path, name))
             return
@@ -216,7 +256,12 @@ class LayerDirs:
         except (FileNotFoundError, NotADirectoryError):
             return None
         status = lstat(name, fd)
-        return None if status is None else Found(name, status, fd)
+        if status is None or (self._copies and self._is_hidden_copy(join(path, name))):
+            return None
+        return Found(name, status, fd)
+
+    def _is_hidden_copy(self, path: str) -> bool:
+        return path in self._copies and self.is_hidden(path)
 
     def find_lower(self, path: str, name: str) -> Found | None:
         """Return what the lower layers show under *name*, good until the next look-up."""
@@ -228,11 +273,33 @@ class LayerDirs:
 
         Overlayfs lists the whiteouts of a directory that it merges with nothing.
         """
+        self.asked_lower = True
         with enter_path(self._lower_fds, path) as lower:
-            found = bool(lower.fds)
-        if not found:
-            self.asked_lower = True
-        return found
+            return bool(lower.fds)
+
+    def lower_root_names(self) -> list[str]:
+        """Return what the lower layers have in the root, by name."""
+        self.asked_lower = True
+        with enter_path(self._lower_fds, "") as lower:
+            return [name for name in lower.names() if lower.find(name) is not None]
+
+    def drop_hidden_copies(self) -> None:
+        """Remove the copies that this layer hides: lower files it has only as the sources of hard links.
+
+        The directories go too that were made for them.
+        """
+        for path in filter(self.is_hidden, self._copies):
+            parent, _, name = path.rpartition("/")
+            # It may have gone with a directory that something took the place of.
+            with suppress(OSError):
+                os.unlink(name, dir_fd=self.fd(parent))
+        self._copies.clear()
+        # Deepest first; what something else is in stays.
+        for path in sorted(filter(self.is_hidden, self._implied), key=len, reverse=True):
+            parent, _, name = path.rpartition("/")
+            with suppress(OSError):
+                os.rmdir(name, dir_fd=self.fd(parent))
+                self.forget(path)
 
     def _lower_dir(self, path: str, name: str) -> MergedDir | None:
         if self.is_hidden(join(path, name)):
@@ -268,6 +335,10 @@ class LayerDirs:
                 fd = self.fd(parent)
                 if stat.S_ISDIR(os.stat(name or ".", dir_fd=fd, follow_symlinks=False).st_mode):
                     os.utime(name or ".", ns=timestamps(mtime), dir_fd=fd, follow_symlinks=False)
+
+
+def _is_dir(found: Found | None) -> bool:
+    return found is not None and stat.S_ISDIR(found.status.st_mode)
 
 
 def _read_link(link: Found, path: str, links: int) -> str:

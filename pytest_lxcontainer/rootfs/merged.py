@@ -38,12 +38,8 @@ class MergedDir:
     @classmethod
     def root(cls, layers: Sequence[int]) -> MergedDir:
         """Return the root of the directories *layers* (base first, open for reading)."""
-        fds: list[int] = []
-        for fd in reversed(layers):
-            fds.append(os.dup(fd))
-            if is_opaque(fd):
-                break
-        return cls(fds)
+        # Overlayfs reads no opaque mark here.
+        return cls([os.dup(fd) for fd in reversed(layers)])
 
     def __enter__(self) -> MergedDir:
         return self
@@ -66,6 +62,10 @@ class MergedDir:
             if status is not None:
                 return None if is_overlay_whiteout(status) else Found(name, status, fd)
         return None
+
+    def names(self) -> list[str]:
+        """Return what any of the directories has, whiteouts included, by name."""
+        return sorted({name for fd in self.fds for name in os.listdir(fd)})
 
     def enter(self, name: str) -> MergedDir:
         """Return the directory *name*; it merges nothing where there is none."""

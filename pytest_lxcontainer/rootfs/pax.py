@@ -28,6 +28,7 @@ class PaxRecords:
     """What a pax header overrides; what it does not mention is ``None`` or empty."""
 
     path: str = ""
+    sparse_path: str = ""
     linkpath: str = ""
     size: int | None = None
     uid: int | None = None
@@ -64,7 +65,8 @@ def _records(records: list[tuple[str, bytes]]) -> PaxRecords:
     last = {key: value for key, value in records if value or "xattr." in key}
     sparse = _sparse(last, records)
     return PaxRecords(
-        path=_text(last.get(_GNU_SPARSE + "name") or last.get("path", b"")),
+        path=_text(last.get("path", b"")),
+        sparse_path=_text(last.get(_GNU_SPARSE + "name", b"")),
         linkpath=_text(last.get("linkpath", b"")),
         size=_integer(last, "size"),
         uid=_integer(last, "uid"),

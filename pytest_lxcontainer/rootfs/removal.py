@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+import time
 
 from .merged import OPEN_DIR
+
+_PATIENCE = 100
+"""How often to look again for what came into a directory while it was being removed."""
+_PAUSE = 0.01  # seconds
 
 
 def remove_entry(name: str, dir_fd: int) -> None:
@@ -19,22 +25,49 @@ def remove_entry(name: str, dir_fd: int) -> None:
         _remove_tree(name, dir_fd)
 
 
+class _Directory:
+    """A directory that is being removed: its name, the directory it is in, and those yet to be removed from it."""
+
+    def __init__(self, name: str, parent_fd: int) -> None:
+        self.name = name
+        self.parent_fd = parent_fd
+        self.fd = _open(name, parent_fd)
+        self.inner: list[str] | None = None
+
+
 def _remove_tree(name: str, dir_fd: int) -> None:
     """Remove a directory without recursion: a container may have nested them deeper than Python's stack."""
-    trail = [(name, dir_fd, _open(name, dir_fd))]
+    trail = [_Directory(name, dir_fd)]
+    patience = _PATIENCE
     try:
         while trail:
-            name, parent_fd, fd = trail[-1]
-            inner = _remove_files(fd)
-            if inner is not None:
-                trail.append((inner, fd, _open(inner, fd)))
-                continue
-            trail.pop()
-            os.close(fd)
-            os.rmdir(name, dir_fd=parent_fd)
+            at = trail[-1]
+            if at.inner is None:
+                at.inner = _remove_files(at.fd)
+            elif at.inner:
+                trail.append(_Directory(at.inner.pop(), at.fd))
+            elif _remove_empty(at.name, at.parent_fd):
+                os.close(trail.pop().fd)
+            elif patience:
+                patience -= 1
+                time.sleep(_PAUSE)
+                at.inner = None
+            else:
+                raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), at.name)
     finally:
-        for _, _, fd in trail:
-            os.close(fd)
+        for at in trail:
+            os.close(at.fd)
+
+
+def _remove_empty(name: str, dir_fd: int) -> bool:
+    """Remove a directory unless something is in it: a helper whose caller was killed may be at its last file."""
+    try:
+        os.rmdir(name, dir_fd=dir_fd)
+    except OSError as error:
+        if error.errno != errno.ENOTEMPTY:
+            raise
+        return False
+    return True
 
 
 def _open(name: str, dir_fd: int) -> int:
@@ -46,13 +79,13 @@ def _open(name: str, dir_fd: int) -> int:
         return os.open(name, OPEN_DIR, dir_fd=dir_fd)
 
 
-def _remove_files(fd: int) -> str | None:
-    """Remove what is no directory from *fd*; return the name of a directory that is left, if any is."""
-    left = None
+def _remove_files(fd: int) -> list[str]:
+    """Remove what is no directory from *fd*; return the names of the directories that are left."""
+    left = []
     with os.scandir(fd) as found:
         for item in found:
             if item.is_dir(follow_symlinks=False):
-                left = item.name
+                left.append(item.name)
             else:
                 os.unlink(item.name, dir_fd=fd)
     return left

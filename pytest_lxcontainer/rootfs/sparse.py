@@ -30,10 +30,15 @@ def gnu_segments(stream: LayerStream, header: bytes) -> Segments:
     numbers = _octals(header[386:482])
     extended = header[482]
     while extended:
+        if len(numbers) > 2 * _MAX_SEGMENTS:
+            raise CorruptImageError("a sparse file's map in a layer has no end")
         block = stream.read(_BLOCK)
         if len(block) != _BLOCK:
             raise CorruptImageError("a layer's tar stream ends in a sparse file's map")
-        numbers += _octals(block[:504])
+        more = _octals(block[:504])
+        if not more:
+            raise CorruptImageError("a sparse file's map in a layer goes on without saying anything")
+        numbers += more
         extended = block[504]
     try:
         return pairs(numbers)

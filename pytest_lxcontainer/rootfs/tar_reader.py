@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..errors import CorruptImageError
+from ..errors import CorruptImageError, UnsafeLayerError
 from .layer_stream import LayerStream
 from .pax import PaxRecords, parse_records
 from .sparse import Segments, gnu_segments, read_pax_map
@@ -34,6 +34,8 @@ _PAX = (b"x", b"X")
 _IGNORED = (b"g", b"V", b"M", b"N")
 """Global pax headers (as Docker does), and GNU's volume, continuation and old long name records."""
 _CHECKSUM_BLANK = 8 * ord(" ")
+_MAX_HEADERS = 1000
+"""Extended headers of one entry: writers make three at most, but may repeat a global one."""
 
 
 def entries(stream: LayerStream) -> Iterator[Entry]:
@@ -53,9 +55,9 @@ def padding(size: int) -> int:
 def _next_entry(stream: LayerStream) -> Entry | None:
     pax = PaxRecords()
     long_name = long_link = ""
-    while True:
+    for _ in range(_MAX_HEADERS):
         header = stream.read(BLOCK)
-        if not header or header == ZERO_BLOCK:
+        if not header or (header == ZERO_BLOCK and _is_end(stream)):
             return None
         _verify_checksum(header)
         flag = header[156:157]
@@ -66,10 +68,22 @@ def _next_entry(stream: LayerStream) -> Entry | None:
         elif flag == _GNU_LONG_LINK:
             long_link = _text(_extension(stream, header))
         elif flag in _IGNORED:
-            size = _number(header[124:136])
+            size = _size(header[124:136])
             stream.skip(size + padding(size))
         else:
             return _entry(stream, header, pax, long_name, long_link)
+    raise UnsafeLayerError(f"a layer has more than {_MAX_HEADERS} headers for one entry")
+
+
+def _is_end(stream: LayerStream) -> bool:
+    """Whether the second of the two blocks that end a tar follows; some writers end with one.
+
+    A reader that stops at a lone one shows another tree than one that passes over it.
+    """
+    following = stream.read(BLOCK)
+    if following and following != ZERO_BLOCK:
+        raise CorruptImageError("a layer's tar stream goes on after a block of zeros")
+    return True
 
 
 def _verify_checksum(header: bytes) -> None:
@@ -77,12 +91,21 @@ def _verify_checksum(header: bytes) -> None:
         expected = int(header[148:156].strip(b"\0 ") or b"0", 8)
     except ValueError:
         raise CorruptImageError("a layer is no tar stream: a header's checksum is no number") from None
-    if sum(header) - sum(header[148:156]) + _CHECKSUM_BLANK != expected:
+    found = sum(header) - sum(header[148:156]) + _CHECKSUM_BLANK
+    # Some tars of old summed signed bytes.
+    if expected not in (found, found - 256 * sum(byte > 127 for byte in header[:148] + header[156:])):
         raise CorruptImageError("a layer is no tar stream: a header's checksum is wrong")
 
 
+def _size(field: bytes) -> int:
+    size = _number(field)
+    if size < 0:
+        raise CorruptImageError(f"a layer's tar header holds the size {size}")
+    return size
+
+
 def _extension(stream: LayerStream, header: bytes) -> bytes:
-    size = _number(header[124:136])
+    size = _size(header[124:136])
     if size > MAX_EXTENSION:
         raise CorruptImageError(f"an extended header of {size} bytes in a layer's tar stream")
     data = stream.read(size)
@@ -93,7 +116,8 @@ def _extension(stream: LayerStream, header: bytes) -> bytes:
 
 
 def _entry(stream: LayerStream, header: bytes, pax: PaxRecords, long_name: str, long_link: str) -> Entry:
-    name = pax.path or long_name or _name(header)
+    # As Go reads it, and so Docker: GNU's long names are stronger than pax paths, a sparse file's own name strongest.
+    name = pax.sparse_path or long_name or pax.path or _name(header)
     kind = _kind(header, name)
     size = (pax.size if pax.size is not None else _number(header[124:136])) if kind is Kind.FILE else 0
     segments, real_size = _sparseness(stream, header, pax)
@@ -106,8 +130,8 @@ def _entry(stream: LayerStream, header: bytes, pax: PaxRecords, long_name: str, 
         gid=pax.gid if pax.gid is not None else _number(header[116:124]),
         size=size if real_size is None else real_size,
         mtime=mtime,
-        link=pax.linkpath or long_link or _text(header[157:257]),
-        device=_device(header, kind),
+        link=long_link or pax.linkpath or _text(header[157:257]),
+        device=_device(header, kind, name),
         xattrs=pax.xattrs,
         stored=size,
         sparse=real_size is not None,
@@ -144,10 +168,13 @@ def _kind(header: bytes, name: str) -> Kind:
     return Kind.DIRECTORY if flag == b"\0" and name.endswith("/") else kind
 
 
-def _device(header: bytes, kind: Kind) -> tuple[int, int]:
+def _device(header: bytes, kind: Kind, name: str) -> tuple[int, int]:
     if kind not in (Kind.CHARACTER_DEVICE, Kind.BLOCK_DEVICE):
         return (0, 0)
-    return _number(header[329:337]), _number(header[337:345])
+    device = _number(header[329:337]), _number(header[337:345])
+    if not (0 <= device[0] < 1 << 12 and 0 <= device[1] < 1 << 20):
+        raise CorruptImageError(f"{name!r} in a layer is the impossible device {device[0]}:{device[1]}")
+    return device
 
 
 def _name(header: bytes) -> str:

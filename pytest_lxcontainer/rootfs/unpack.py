@@ -103,7 +103,7 @@ class Unpacker:
         self._whiteouts: list[tuple[str, str]] = []
         self._entries = 0
         self._size = 0
-        self._skipped_devices = 0
+        self._skipped_devices: set[str] = set()
         self._makers: dict[Kind, Callable[[Entry, str, str], None]] = {
             Kind.FILE: self._make_file,
             Kind.DIRECTORY: self._make_directory,
@@ -124,7 +124,7 @@ class Unpacker:
             self_contained=not self._dirs.asked_lower,
             entries=self._entries,
             size=self._size,
-            skipped_devices=self._skipped_devices,
+            skipped_devices=len(self._skipped_devices),
             skipped_xattrs=self._attributes.skipped_xattrs,
         )
 
@@ -138,6 +138,13 @@ class Unpacker:
                 self._apply(entry)
             except OSError as error:
                 raise _store_error(repr(entry.name), error) from error
+        try:
+            self._finish()
+        except OSError as error:
+            raise _store_error("a layer's directories and whiteouts", error) from error
+
+    def _finish(self) -> None:
+        self._dirs.drop_hidden_copies()
         for parent in self._opaque:
             self._apply_opaque(parent)
         for parent, name in self._whiteouts:
@@ -147,13 +154,17 @@ class Unpacker:
     def _count(self, entry: Entry) -> None:
         self._entries += 1
         if self._entries > self._limits.entries:
-            raise UnsafeLayerError(f"a layer has more than {self._limits.entries} entries", entry=entry.name)
+            raise UnsafeLayerError(
+                f"a layer has more than {self._limits.entries} entries, up to {entry.name!r}", entry=entry.name
+            )
         self._add_size(entry.size, entry.name)
 
     def _add_size(self, size: int, name: str) -> None:
         self._size += size
         if self._size > self._limits.size:
-            raise UnsafeLayerError(f"a layer unpacks to more than {self._limits.size} bytes", entry=name)
+            raise UnsafeLayerError(
+                f"a layer unpacks to more than {self._limits.size} bytes, up to {name!r}", entry=name
+            )
 
     def _apply(self, entry: Entry) -> None:
         path = clean_path(entry.name, entry.name)
@@ -166,14 +177,13 @@ class Unpacker:
             return
         directory = self._dirs.resolve(parent)
         assert directory is not None
-        if entry.kind is not Kind.DIRECTORY and self._dirs.knows(path):
-            self._dirs.forget(join(directory, name))
+        self._dirs.prepare(join(directory, name))
         self._makers[entry.kind](entry, directory, name)
 
     def _set_root(self, entry: Entry) -> None:
         if entry.kind is not Kind.DIRECTORY:
             raise UnsafeLayerError(f"{entry.name!r} would replace the root of the container", entry=entry.name)
-        self._attributes.apply(self._target_fd, entry)
+        self._attributes.replace(self._target_fd, entry)
         self._dirs.mtimes[""] = entry.mtime
 
     def _is_mark(self, entry: Entry, parent: str, name: str) -> bool:
@@ -184,8 +194,7 @@ class Unpacker:
         if any(is_oci_whiteout(part) for part in above):
             raise UnsafeLayerError(f"{entry.name!r} is below a whiteout", entry=entry.name)
         if name == OCI_OPAQUE_NAME:
-            self._dirs.hide_contents(parent)
-            self._opaque.append(parent)
+            self._note_opaque(parent)
             return True
         if is_oci_meta(name):
             return True
@@ -197,8 +206,16 @@ class Unpacker:
     def _note_whiteout(self, entry: Entry, parent: str, hidden: str) -> None:
         if hidden in ("", ".", ".."):
             raise UnsafeLayerError(f"{entry.name!r} is a whiteout of no name", entry=entry.name)
-        self._dirs.hide(join(parent, hidden))
-        self._whiteouts.append((parent, hidden))
+        directory = self._dirs.resolve(parent, create=False)
+        if directory is not None:
+            self._dirs.hide(join(directory, hidden))
+            self._whiteouts.append((directory, hidden))
+
+    def _note_opaque(self, parent: str) -> None:
+        directory = self._dirs.resolve(parent, create=False)
+        if directory is not None:
+            self._dirs.hide_contents(directory)
+            self._opaque.append(directory)
 
     def _make_directory(self, entry: Entry, directory: str, name: str) -> None:
         path = join(directory, name)
@@ -209,8 +226,13 @@ class Unpacker:
             if not stat.S_ISDIR(os.stat(name, dir_fd=dir_fd, follow_symlinks=False).st_mode):
                 self._remove(directory, name)
                 os.mkdir(name, 0o700, dir_fd=self._dirs.fd(directory))
-        self._dirs.remember(clean_path(entry.name, entry.name), path)
-        self._attributes.apply(self._dirs.fd(path), entry)
+                # What was there a moment ago had taken the place of all that the lower layers have here.
+                self._whiteouts.append((directory, name))
+            self._dirs.remember(clean_path(entry.name, entry.name), path)
+            self._attributes.replace(self._dirs.fd(path), entry)
+        else:
+            self._dirs.remember(clean_path(entry.name, entry.name), path)
+            self._attributes.apply(self._dirs.fd(path), entry)
         self._dirs.mtimes[path] = entry.mtime
 
     def _make_file(self, entry: Entry, directory: str, name: str) -> None:
@@ -265,9 +287,15 @@ class Unpacker:
             self._place(directory, name, lambda fd: os.mknod(name, mode, device, dir_fd=fd))
         except PermissionError:
             # A user namespace may not make devices; a container's /dev is the runtime's anyway.
-            self._skipped_devices += 1
+            self._skip_device(directory, name)
             return
         self._attributes.apply_to_name(name, self._dirs.fd(directory), entry)
+
+    def _skip_device(self, directory: str, name: str) -> None:
+        """Leave a device out, and hide what the lower layers have in its place."""
+        self._skipped_devices.add(join(directory, name))
+        self._dirs.hide(join(directory, name))
+        self._whiteouts.append((directory, name))
 
     def _place(self, directory: str, name: str, make: Callable[[int], None]) -> None:
         """Make something that is no directory, in the place of whatever the layer had there before."""
@@ -285,13 +313,17 @@ class Unpacker:
         source = clean_path(entry.link, entry.name)
         raw_parent, _, source_name = source.rpartition("/")
         parent = self._dirs.resolve(raw_parent, create=False) if source else None
-        found = None if parent is None else self._dirs.find_here(parent, source_name)
-        if found is None and parent is not None:
-            found = self._copy_up(raw_parent, self._dirs.find_lower(parent, source_name), source_name, entry)
+        found = None if parent is None else self._find_source(entry, parent, source_name)
+        if found is None and parent is not None and join(parent, source_name) in self._skipped_devices:
+            self._remove(directory, name)
+            self._skip_device(directory, name)
+            return
         if found is None or parent is None:
             raise CorruptImageError(f"{entry.name!r} in a layer is a hard link to {entry.link!r}, which is absent")
         if stat.S_ISDIR(found.status.st_mode):
             raise UnsafeLayerError(f"{entry.name!r} is a hard link to a directory", entry=entry.name)
+        if join(parent, source_name).startswith(f"{join(directory, name)}/"):
+            raise CorruptImageError(f"{entry.name!r} in a layer is a hard link to what it would replace")
         if (parent, source_name) != (directory, name):
             self._place(directory, name, lambda fd: self._link(parent, source_name, fd, name))
 
@@ -299,35 +331,43 @@ class Unpacker:
         source_fd = self._dirs.fd(parent)
         os.link(source, name, src_dir_fd=source_fd, dst_dir_fd=target_fd, follow_symlinks=False)
 
-    def _copy_up(self, raw_parent: str, lower: Found | None, name: str, entry: Entry) -> Found | None:
-        """Copy what a lower layer has into this one, so that it can be linked to."""
+    def _find_source(self, entry: Entry, parent: str, name: str) -> Found | None:
+        """Return what a hard link is to; what a lower layer has is copied into this one for it."""
+        here = self._dirs.find_here(parent, name)
+        if here is not None:
+            return here
+        lower = self._dirs.find_lower(parent, name)
         if lower is None or stat.S_ISDIR(lower.status.st_mode):
             return lower
+        return self._copy_up(parent, lower, entry)
+
+    def _copy_up(self, parent: str, lower: Found, entry: Entry) -> Found | None:
         self._add_size(lower.status.st_size, entry.name)
         source_fd = os.dup(lower.dir_fd)
         try:
-            directory = self._dirs.resolve(raw_parent)
-            assert directory is not None
-            copy_entry(lower, source_fd, self._dirs.fd(directory), self._attributes)
-            return self._dirs.find_here(directory, name)
+            self._dirs.resolve(parent)
+            copy_entry(lower, source_fd, self._dirs.fd(parent), self._attributes)
+            self._dirs.note_copy(join(parent, lower.name))
+            return self._dirs.find_here(parent, lower.name)
         finally:
             os.close(source_fd)
 
-    def _apply_opaque(self, raw: str) -> None:
-        if self._dirs.resolve(raw, create=False) is None:
+    def _apply_opaque(self, path: str) -> None:
+        if not self._dirs.enter(path):
             return
-        path = self._dirs.resolve(raw)
-        assert path is not None
-        make_opaque(self._dirs.fd(path))
-        self._dirs.hide_contents(path)
+        if path:
+            make_opaque(self._dirs.fd(path))
+            return
+        # Overlayfs reads no mark on the root of a layer.
+        for name in self._dirs.lower_root_names():
+            self._hide_name("", name)
 
-    def _apply_whiteout(self, raw_parent: str, name: str) -> None:
-        """Hide *name*, unless this layer has a file of that name, or its directory hides all already."""
-        found = self._dirs.resolve(raw_parent, create=False)
-        if found is None or self._dirs.hides_all_in(found):
-            return
-        parent = self._dirs.resolve(raw_parent)
-        assert parent is not None
+    def _apply_whiteout(self, parent: str, name: str) -> None:
+        if not self._dirs.hides_all_in(parent) and self._dirs.enter(parent):
+            self._hide_name(parent, name)
+
+    def _hide_name(self, parent: str, name: str) -> None:
+        """Hide *name* of the lower layers, unless this layer has a file of that name."""
         here = self._dirs.find_here(parent, name)
         if here is None:
             if self._dirs.merges(parent):

@@ -3,34 +3,40 @@
 from __future__ import annotations
 
 import json
+import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import LxContainerError
 from ..image.digest import Digest
+from ..image.name import ImageName, parse_name
 from ..image.platform import Platform
-from ..image.reference import Reference
 from .disk import disk_errors, write_whole
 from .layout import Layout
+
+_TOUCH_INTERVAL = 3600.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class ImageRecord:
-    """*digest* is the manifest's for *platform*, *pulled_at* in seconds since the epoch.
+    """*digest* is the manifest's for *platform*, *pulled_at* and *used_at* in seconds since the epoch.
 
-    *index_digest* is that of the index that led to it: what the registry resolves the reference to.
+    *index_digest* is that of the index that led to it, or the state of files: what the source resolves the
+    reference to.
     """
 
-    reference: Reference
+    reference: ImageName
     platform: Platform
     digest: Digest
     pulled_at: float
     index_digest: Digest | None = None
+    used_at: float = 0.0
 
     @property
     def resolved(self) -> Digest:
-        """What the registry answers for the reference while its tag stays where it is."""
+        """What the source answers for the reference while its tag, or its files, stay as they are."""
         return self.index_digest or self.digest
 
 
@@ -42,7 +48,7 @@ class ImageStore:
 
     def record(
         self,
-        reference: Reference,
+        reference: ImageName,
         platform: Platform,
         digest: Digest,
         *,
@@ -60,21 +66,28 @@ class ImageStore:
         with disk_errors("record an image", path):
             write_whole(self._layout.temporary(), path, json.dumps(fields, indent=1).encode())
 
-    def find(self, reference: Reference, platform: Platform) -> Digest | None:
+    def find(self, reference: ImageName, platform: Platform) -> Digest | None:
         """Return the manifest digest last pulled, or ``None``."""
         found = self.find_record(reference, platform)
         return found.digest if found else None
 
-    def find_record(self, reference: Reference, platform: Platform) -> ImageRecord | None:
+    def find_record(self, reference: ImageName, platform: Platform) -> ImageRecord | None:
         """Return all that is remembered of *reference*, or ``None``."""
         return _read(self._layout.image_record(reference, platform))
+
+    def touch(self, record: ImageRecord) -> None:
+        """Remember that the image is used now, to an hour: pruning by age goes by it."""
+        if time.time() - record.used_at > _TOUCH_INTERVAL:
+            # Only remembered: an image that cannot be noted as used is used all the same.
+            with suppress(OSError):
+                os.utime(self._layout.image_record(record.reference, record.platform))
 
     def list(self) -> list[ImageRecord]:
         """Return every record, the latest pulled first."""
         records = filter(None, map(_read, self._layout.images_dir.glob("*.json")))
         return sorted(records, key=lambda record: record.pulled_at, reverse=True)
 
-    def remove(self, reference: Reference, platform: Platform) -> bool:
+    def remove(self, reference: ImageName, platform: Platform) -> bool:
         """Forget a record, and tell whether there was one; blobs and layers go with the next prune."""
         path = self._layout.image_record(reference, platform)
         with disk_errors("remove an image", path):
@@ -90,11 +103,12 @@ def _read(path: Path) -> ImageRecord | None:
     try:
         fields = json.loads(path.read_bytes())
         return ImageRecord(
-            Reference.parse(fields["reference"]),
+            parse_name(fields["reference"]),
             Platform.parse(fields["platform"]),
             Digest.parse(fields["digest"]),
             float(fields["pulled_at"]),
             Digest.parse(fields["index_digest"]) if fields.get("index_digest") else None,
+            path.stat().st_mtime,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, LxContainerError):
         return None

@@ -88,8 +88,8 @@ class LayerStore:
         """Drop a layer: out of sight at once, then file by file."""
         directory = self._layout.unfinished_layer()
         with disk_errors("drop a layer", directory):
-            self._layout.layer_record(key).unlink(missing_ok=True)
             self._layout.layer(key).rename(directory)
+            self._layout.layer_record(key).unlink(missing_ok=True)
         self._discard(directory)
 
     def _seal(self, directory: Path, name: LayerName) -> Path:

@@ -1,16 +1,27 @@
-"""One writer an entry, across the processes and runs that share a store."""
+"""Who may work on what in the store: one writer an entry, and no prune while a pull is under way.
+
+Locks are flock(2) on files in the store (filelock's too), so they hold across processes, runs and pid namespaces, and
+go with their holder, however it ends.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import StoreError
 from .disk import disk_errors
 
+if TYPE_CHECKING:
+    from .layout import Layout
+
 _POLL = 0.01  # seconds
+_CLAIMS, _PULLS = "claims", "pulls"
 
 
 @contextmanager
@@ -27,15 +38,76 @@ def locked(path: Path, timeout: float = 600.0) -> Iterator[None]:
         try:
             lock.acquire(poll_interval=_POLL)
         except Timeout:  # which is an OSError, too
-            raise StoreError(
-                f"waited {timeout:g} s for another process to finish with the store",
-                details=f"lock: {path}\nheld by: {_holder(path)}",
-                hint="wait for that process, or end it if it hangs",
-            ) from None
+            raise _held_too_long(path, timeout) from None
     try:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def claiming(layout: Layout, timeout: float = 600.0) -> Iterator[None]:
+    """Be alone with the runs' lists of what they use. A run's first container waits for this, so it is quick."""
+    with _held(layout.lock(_CLAIMS), fcntl.LOCK_EX, timeout):
+        yield
+
+
+@contextmanager
+def pulling(layout: Layout, timeout: float = 600.0) -> Iterator[None]:
+    """Add to the store, or rely on what it has: many may at a time, and nothing is pruned meanwhile.
+
+    Waits at most *timeout* seconds for a prune, which keeps pulls out for a moment only. It may be nested, since a
+    prune that waits keeps nobody out yet.
+    """
+    with _held(layout.lock(_PULLS), fcntl.LOCK_SH, timeout):
+        yield
+
+
+@contextmanager
+def nobody_pulling(layout: Layout, timeout: float) -> Iterator[None]:
+    """Keep pulls out, after waiting at most *timeout* seconds for those under way: what is unfinished now stays so."""
+    with _held(layout.lock(_PULLS), fcntl.LOCK_EX, timeout):
+        yield
+
+
+@contextmanager
+def _held(path: Path, operation: int, timeout: float) -> Iterator[None]:
+    with disk_errors("lock an entry of the store", path):
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        _acquire(fd, path, operation, timeout)
+        try:
+            yield
+        finally:
+            # Not left to close(2): a child that was forked meanwhile has the file open, too.
+            fcntl.flock(fd, fcntl.LOCK_UN)
+    finally:
+        os.close(fd)
+
+
+def _acquire(fd: int, path: Path, operation: int, timeout: float) -> None:
+    deadline = time.monotonic() + timeout
+    while not _got(fd, path, operation):
+        if time.monotonic() >= deadline:
+            raise _held_too_long(path, timeout)
+        time.sleep(_POLL)
+
+
+def _got(fd: int, path: Path, operation: int) -> bool:
+    with disk_errors("lock an entry of the store", path):
+        try:
+            fcntl.flock(fd, operation | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+def _held_too_long(path: Path, timeout: float) -> StoreError:
+    return StoreError(
+        f"waited {timeout:g} s for another process to finish with the store",
+        details=f"lock: {path}\nheld by: {_holder(path)}",
+        hint="wait for that process, or end it if it hangs",
+    )
 
 
 def _holder(path: Path) -> str:

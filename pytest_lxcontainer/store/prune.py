@@ -1,137 +1,206 @@
-"""Pruning: dropping what no image and no run uses."""
+"""Pruning: forgetting images, and dropping what no image and no run uses any more."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Protocol
 
-from ..errors import LxContainerError, StoreError
-from ..image.config import ImageConfig
-from ..image.digest import Digest, chain_ids
-from ..image.manifest import Manifest, parse_manifest
-from .blobs import BlobStore
+from ..image.digest import Digest
+from .claims import claims_held
 from .disk import disk_errors
-from .images import ImageStore
-from .layers import LayerName, LayerStore
-from .layout import Layout, owner_pid
-from .lock import locked
+from .images import ImageRecord, ImageStore
+from .inventory import Inventory, KeptImage, take_inventory
+from .layout import Layout
+from .lock import locked, nobody_pulling
 
-_CLAIMS = "claims"
+PATIENCE = 30.0
+"""Seconds that a prune waits for pulls to end."""
+
+_PRUNE = "prune"
+_BLOCK = 512  # what st_blocks counts (stat(2))
+
+
+class Trees(Protocol):
+    """Who can remove and measure directory trees that belong to a container's users: a sandbox."""
+
+    def remove(self, *paths: Path) -> None:
+        """Remove trees; those that are absent are skipped."""
+
+    def measure(self, path: Path) -> int:
+        """Return the bytes that a tree takes on disk; 0 where it is absent."""
 
 
 @dataclass(frozen=True, slots=True)
-class Unused:
-    """What nothing refers to: blobs, layer keys, and paths that a dead process left unfinished."""
+class Rules:
+    """Which images to forget; by default none, so that only what nothing refers to is dropped.
 
+    *unused*: every image that no run uses. *older_than* (seconds): those not pulled or used for that long. *max_size*
+    (bytes on disk): the least recently used, until blobs and layers take at most that. What a run uses always stays.
+    """
+
+    unused: bool = False
+    older_than: float | None = None
+    max_size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What was dropped (or, of a dry run, would be): images, blobs, keys of layers, and *unfinished* files and trees.
+
+    *size* is what that took on disk, in bytes.
+    """
+
+    images: tuple[ImageRecord, ...] = ()
     blobs: tuple[Digest, ...] = ()
     layers: tuple[str, ...] = ()
     unfinished: tuple[Path, ...] = ()
-    blob_bytes: int = 0
+    size: int = 0
 
 
-def claim_layers(layout: Layout, run_id: str, layers: Iterable[Path]) -> None:
-    """List *layers* as used by a run, so that no prune drops them until the run's directory is gone.
+def prune(
+    layout: Layout, trees: Trees, rules: Rules | None = None, *, dry_run: bool = False, patience: float = PATIENCE
+) -> Pruned:
+    """Forget images by *rules*, drop what is then unused and what killed pulls left, and return it.
 
-    Raises `StoreError` when one is gone already; pulling the image again brings it back.
+    Directories of dead runs keep what those used: sweep them first. Raises `StoreError` when a pull is still under way
+    after *patience* seconds: what it needs cannot be told from what nobody needs.
     """
-    layers = tuple(layers)
-    with locked(layout.lock(_CLAIMS)):
-        with (
-            disk_errors("claim layers", layout.run_layers(run_id)),
-            layout.run_layers(run_id).open("a") as file,
-        ):
-            file.writelines(f"{layer.name}\n" for layer in layers)
-        gone = [layer for layer in layers if not layer.is_dir()]
-    if gone:
-        raise StoreError(
-            "a layer was pruned just before it was to be used",
-            details="\n".join(map(str, gone)),
-            hint="pull the image again",
-        )
+    rules = rules or Rules()
+    with locked(layout.lock(_PRUNE)):
+        sizes = _Sizes(layout, trees)
+        if rules.max_size is not None:
+            # Ahead of what is decided while pulls are kept out, since it takes a while.
+            sizes.prepare()
+        return _drop(layout, trees, partial(_by_rules, layout, rules, sizes), patience, dry_run=dry_run)
 
 
-def unreferenced(layout: Layout, *, min_age: float = 600.0) -> Unused:
-    """Return what no image record and no run refers to.
+def forget(layout: Layout, trees: Trees, records: Collection[ImageRecord], *, patience: float = PATIENCE) -> Pruned:
+    """Forget the images of *records*, drop what only they needed and no run uses, and return it.
 
-    What is younger than *min_age* seconds is left out: a pull writes its record last.
+    Raises `StoreError` as `prune` does.
     """
-    blobs, identities = _referenced(layout)
-    before = time.time() - min_age
-    unused_blobs = {path: size for path, size in _old_files(layout.blobs_dir.glob("*/*"), before) if path not in blobs}
-    used_keys = _claimed(layout)
-    return Unused(
-        blobs=tuple(Digest(path.parent.name, path.name) for path in unused_blobs),
-        layers=tuple(key for key in _old_keys(layout, before, identities) if key not in used_keys),
-        unfinished=tuple(_unfinished(layout, before)),
-        blob_bytes=sum(unused_blobs.values()),
+    with locked(layout.lock(_PRUNE)):
+        return _drop(layout, trees, partial(_by_name, records), patience)
+
+
+def _by_rules(layout: Layout, rules: Rules, sizes: _Sizes, inventory: Inventory) -> Pruned:
+    forgotten = _forgotten(inventory, rules, sizes)
+    kept = [image for image in inventory.images if image not in forgotten]
+    return Pruned(
+        tuple(image.record for image in forgotten),
+        tuple(sorted(inventory.blobs_besides(kept))),
+        tuple(sorted(inventory.layers_besides(kept))),
+        tuple(_unfinished(layout)),
     )
 
 
-def prune(layout: Layout, discard: Callable[[Path], None], *, min_age: float = 600.0) -> Unused:
-    """Drop what `unreferenced` returns, and return it; *discard* removes a directory tree."""
-    blobs, layers = BlobStore(layout), LayerStore(layout, discard)
-    with locked(layout.lock(_CLAIMS)):
-        unused = unreferenced(layout, min_age=min_age)
-        for key in unused.layers:
-            layers.remove(key)
-    for digest in unused.blobs:
-        blobs.remove(digest)
-    for path in unused.unfinished:
-        discard(path) if path.is_dir() else path.unlink(missing_ok=True)
-    return unused
+def _by_name(records: Collection[ImageRecord], inventory: Inventory) -> Pruned:
+    names = {(record.reference, record.platform) for record in records}
+    forgotten: list[KeptImage] = []
+    kept: list[KeptImage] = []
+    for image in inventory.images:
+        named = (image.record.reference, image.record.platform) in names
+        (forgotten if named else kept).append(image)
+    blobs = frozenset().union(*(image.blobs for image in forgotten))
+    layers = frozenset().union(*(image.layers for image in forgotten))
+    return Pruned(
+        tuple(image.record for image in forgotten),
+        tuple(sorted(blobs & inventory.blobs_besides(kept))),
+        tuple(sorted(layers & inventory.layers_besides(kept))),
+    )
 
 
-def _referenced(layout: Layout) -> tuple[set[Path], set[Digest]]:
-    """Return the blobs that image records lead to, and the diff_ids and chain_ids of their layers."""
-    store = BlobStore(layout)
-    blobs: set[Path] = set()
-    identities: set[Digest] = set()
-    for record in ImageStore(layout).list():
-        blobs.add(store.path(record.digest))
-        try:
-            manifest = parse_manifest(store.read(record.digest))
-            if not isinstance(manifest, Manifest):
-                continue
-            blobs.update(store.path(part.digest) for part in (manifest.config, *manifest.layers))
-            diff_ids = ImageConfig.from_json(store.read(manifest.config.digest)).diff_ids
-        except LxContainerError:
-            # Without its manifest or config the image is pulled again, and the layers with it.
-            continue
-        identities.update(diff_ids, chain_ids(diff_ids))
-    return blobs, identities
+def _forgotten(inventory: Inventory, rules: Rules, sizes: _Sizes) -> list[KeptImage]:
+    idle = [image for image in inventory.images if not image.in_use]
+    if rules.unused:
+        return idle
+    count = 0
+    if rules.older_than is not None:
+        count = sum(image.record.used_at <= time.time() - rules.older_than for image in idle)
+    if rules.max_size is not None:
+        while count < len(idle) and sizes.without(inventory, idle[:count]) > rules.max_size:
+            count += 1
+    return idle[:count]
 
 
-def _old_files(paths: Iterable[Path], before: float) -> Iterator[tuple[Path, int]]:
-    for path in paths:
-        stats = path.stat()
-        if stats.st_mtime <= before:
-            yield path, stats.st_size
+class _Sizes:
+    """What is in the store, in bytes on disk; a layer, which never changes, is measured once."""
+
+    def __init__(self, layout: Layout, trees: Trees) -> None:
+        self._layout = layout
+        self._trees = trees
+        self._layers: dict[str, int] = {}
+
+    def prepare(self) -> None:
+        """Measure the layers there are."""
+        for key in take_inventory(self._layout).layers:
+            self._layer(key)
+
+    def without(self, inventory: Inventory, forgotten: Sequence[KeptImage]) -> int:
+        """What stays when *forgotten*, and all that is unused then, is gone."""
+        kept = [image for image in inventory.images if image not in forgotten]
+        blobs = inventory.blobs - inventory.blobs_besides(kept)
+        layers = inventory.layers - inventory.layers_besides(kept)
+        return sum(_on_disk(self._layout.blob(digest)) for digest in blobs) + sum(map(self._layer, layers))
+
+    def _layer(self, key: str) -> int:
+        if key not in self._layers:
+            self._layers[key] = self._trees.measure(self._layout.layer(key))
+        return self._layers[key]
 
 
-def _old_keys(layout: Layout, before: float, used: set[Digest]) -> Iterator[str]:
-    for path in sorted(layout.layers_dir.iterdir()):
-        if not path.name.startswith(".") and not _is_needed(layout.layer_record(path.name), before, used):
-            yield path.name
+def _drop(
+    layout: Layout, trees: Trees, choose: Callable[[Inventory], Pruned], patience: float, *, dry_run: bool = False
+) -> Pruned:
+    """Drop what *choose* chooses: out of sight while nobody pulls or claims, tree by tree afterwards."""
+    with nobody_pulling(layout, patience), claims_held(layout, patience) as claimed:
+        waste = choose(take_inventory(layout, claimed))
+        files = [*map(layout.blob, waste.blobs), *(path for path in waste.unfinished if not path.is_dir())]
+        unfinished = [path for path in waste.unfinished if path.is_dir()]
+        layers = [*map(layout.layer, waste.layers)]
+        size = sum(map(_on_disk, files))
+        if not dry_run:
+            # Whatever ends this leaves nothing but what the next prune finds unused, since the records go first.
+            with disk_errors("drop what is unused", layout.root):
+                _forget(layout, waste.images)
+                layers = [_hide(layout, key) for key in waste.layers]
+                for path in files:
+                    path.unlink(missing_ok=True)
+    size += sum(map(trees.measure, (*layers, *unfinished)))
+    if not dry_run:
+        trees.remove(*layers, *unfinished)
+    return replace(waste, size=size)
 
 
-def _is_needed(record: Path, before: float, used: set[Digest]) -> bool:
+def _forget(layout: Layout, records: Sequence[ImageRecord]) -> None:
+    images = ImageStore(layout)
+    for record in records:
+        images.remove(record.reference, record.platform)
+
+
+def _hide(layout: Layout, key: str) -> Path:
+    """Move a layer to where nobody looks for one, and return that place."""
+    hidden = layout.unfinished_layer()
+    # A record may have lost its layer to whatever ended an earlier prune here.
+    with suppress(FileNotFoundError):
+        layout.layer(key).rename(hidden)
+    layout.layer_record(key).unlink(missing_ok=True)
+    return hidden
+
+
+def _unfinished(layout: Layout) -> list[Path]:
+    """What pulls and prunes left; those that live leave it alone, as nobody pulls now and nobody else prunes."""
+    return sorted(chain(layout.tmp_dir.iterdir(), layout.trash_dir.iterdir(), layout.layers_dir.glob(".*")))
+
+
+def _on_disk(path: Path) -> int:
     try:
-        return record.stat().st_mtime > before or LayerName.parse(record.read_text()).identity in used
-    except (OSError, ValueError, LxContainerError):
-        return False
-
-
-def _claimed(layout: Layout) -> set[str]:
-    return {key for path in layout.runs_dir.glob("*/layers") for key in path.read_text().split()}
-
-
-def _unfinished(layout: Layout, before: float) -> Iterator[Path]:
-    places = (layout.tmp_dir.iterdir(), layout.trash_dir.iterdir(), layout.layers_dir.glob(".*"))
-    for path in chain(*places):
-        pid = owner_pid(path)
-        # The age too, since a process of another pid namespace looks dead from here.
-        if pid is not None and not Path(f"/proc/{pid}").exists() and path.lstat().st_ctime <= before:
-            yield path
+        return path.lstat().st_blocks * _BLOCK
+    except FileNotFoundError:
+        return 0

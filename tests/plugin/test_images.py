@@ -110,3 +110,20 @@ def test_telling_makes_no_store(inner: Inner, monkeypatch: pytest.MonkeyPatch) -
     result = inner.run("--collect-only", "--lxc-image=busybox", test_it=USES)
     assert told(result) == ["busybox:latest (not pulled yet)"]
     assert not store.exists()
+
+
+def test_what_a_registry_has_to_say_is_in_the_summary(inner: Inner, box: str, busybox_registry: FakeRegistry) -> None:
+    busybox_registry.headers = {
+        "Warning": '299 - "box:1 ends soon"',
+        "ratelimit-limit": "100;w=21600",
+        "ratelimit-remaining": "3;w=21600",
+    }
+    try:
+        result = inner.run(f"--lxc-image={box}", test_it=USES)
+    finally:
+        busybox_registry.headers = {}
+    notices = [line for line in result.outlines if line.startswith("lxc notice: ")]
+    assert notices == [
+        f"lxc notice: {box}: box:1 ends soon",
+        f"lxc notice: {box}: few pulls are left: 3 of 100 pulls per 6 h left",
+    ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +31,9 @@ class ArchiveSource:
 
     Its methods take the same reference each time.
     """
+
+    notices: Sequence[str] = ()
+    """Files have none."""
 
     def __init__(self) -> None:
         self._contents: Contents | None = None

@@ -96,7 +96,7 @@ def tree(root: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in sorted(root.rglob("*")):
         if path.is_symlink():
-            text = f"-> {path.readlink()}"
+            text = f"-> {os.readlink(path)}"
         elif path.is_dir():
             text = "dir"
         elif path.is_file():

@@ -17,6 +17,7 @@ from pytest_lxcontainer.rootfs.layer_stream import LayerStream
 from pytest_lxcontainer.rootfs.tar_entry import Entry
 from pytest_lxcontainer.rootfs.tar_reader import entries, padding
 
+from ...fakes.tar_writer import extension, header, pax
 from .tars import Layers, file, needs_root, tar
 
 
@@ -130,3 +131,27 @@ def test_sparse_files_are_as_gnu_tar_packed_them(layers: Layers, tmp_path: Path,
     for name in ("sparse", "zeros", "plain"):
         assert (layers.top / name).read_bytes() == (source / name).read_bytes()
     assert (layers.top / "sparse").stat().st_blocks * 512 < 1_000_000
+
+
+def test_checksum_of_signed_bytes_is_accepted() -> None:
+    block = bytearray(file("\u00e9" * 20)[0].tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape"))
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(byte - 256 if byte > 127 else byte for byte in block)
+    [(entry, _)] = read(bytes(block) + bytes(1024))
+    assert entry.name == "\u00e9" * 20
+
+
+def test_one_block_of_zeros_is_an_end_too() -> None:
+    stream = tar(file("a"))
+    assert len(read(stream[:-512])) == 1
+
+
+def test_gnu_name_is_stronger_than_a_pax_path() -> None:
+    """As in Go's reader, and so in Docker."""
+    long_name = extension(b"L", b"gnu\0") + extension(b"x", pax([("path", b"pax")])) + header(b"ustar")
+    assert [entry.name for entry, _ in read(long_name + bytes(1024))] == ["gnu"]
+
+
+def test_empty_attribute_is_read() -> None:
+    [(entry, _)] = read(tar(file("a", pax_headers={"SCHILY.xattr.user.a": ""})))
+    assert entry.xattrs == (("user.a", b""),)

@@ -228,9 +228,7 @@ def test_parents_nobody_has_are_roots_and_readable(layers: Layers) -> None:
 def test_parent_that_is_a_lower_link_leads_to_the_real_directory(layers: Layers, target: str) -> None:
     layers.add(directory("x"), directory("usr"), directory("usr/bin", mode=0o711), symlink("bin", target))
     done = layers.add(file("bin/foo", "foo"))
-    assert tree(layers.top) == {"usr": "dir", "usr/bin": "dir", "usr/bin/foo": "foo"} | (
-        {"x": "dir"} if target.startswith("x") else {}
-    )
+    assert tree(layers.top) == {"usr": "dir", "usr/bin": "dir", "usr/bin/foo": "foo"}
     assert (layers.top / "usr/bin").stat().st_mode & 0o777 == 0o711
     assert not done.self_contained
 
@@ -420,3 +418,94 @@ def test_many_directories_need_few_descriptors(layers: Layers) -> None:
     assert len(list(layers.top.glob("*/f"))) == 300
     with pytest.raises(OSError, match=os.strerror(errno.EBADF)):
         os.fstat(200)
+
+
+# What comparing with umoci brought to light
+
+
+def test_opaque_root_hides_every_lower_name(layers: Layers) -> None:
+    """Overlayfs reads no opaque mark on the root of a layer."""
+    layers.add(file("a"), directory("d"), file("d/x"), directory("e"))
+    done = layers.add(file(".wh..wh..opq"), directory("d"), file("d/y"))
+    assert tree(layers.top) == {"a": "whiteout", "d": "dir", "d/y": "", "e": "whiteout"}
+    assert is_opaque(layers.top / "d") and not done.self_contained
+
+
+def test_second_entry_of_a_directory_takes_the_attributes_of_the_first_away(layers: Layers) -> None:
+    layers.add(directory("d", **xattr("user.a", "1")), directory("d", **xattr("user.b", "1")))
+    assert os.listxattr(layers.top / "d") == ["user.b"]
+
+
+def test_entry_of_an_implied_directory_takes_its_lower_attributes_away(layers: Layers) -> None:
+    layers.add(directory("d", **xattr("user.a", "1")))
+    layers.add(file("d/x"), directory("d"))
+    assert os.listxattr(layers.top / "d") == []
+
+
+def test_directory_that_was_a_file_a_moment_ago_merges_with_nothing(layers: Layers) -> None:
+    layers.add(directory("d"), file("d/old"))
+    layers.add(file("d"), directory("d"))
+    assert is_opaque(layers.top / "d")
+
+
+def test_copied_special_file_keeps_its_set_id_bits(layers: Layers) -> None:
+    layers.add(member("a", tarfile.FIFOTYPE, mode=0o6755, uid=5))
+    layers.add(hard_link("b", "a"))
+    assert (layers.top / "b").lstat().st_mode & 0o7777 == 0o6755
+
+
+def test_source_of_a_hard_link_stays_hidden_where_its_layer_hides_it(layers: Layers) -> None:
+    layers.add(directory("d"), directory("d/e"), file("d/e/a", "x"))
+    layers.add(hard_link("b", "d/e/a"), file(".wh.d"))
+    assert tree(layers.top) == {"b": "x", "d": "whiteout"}
+
+
+def test_link_to_a_hidden_source_is_refused_a_second_time(layers: Layers) -> None:
+    layers.add(file("a", "x"))
+    with pytest.raises(CorruptImageError, match="absent"):
+        layers.add(hard_link("b", "a"), file(".wh.a"), hard_link("c", "a"))
+
+
+def test_entry_in_the_place_of_a_hidden_source_stays(layers: Layers) -> None:
+    layers.add(file("a", "x"))
+    layers.add(hard_link("b", "a"), file(".wh.a"), file("a", "y"))
+    assert tree(layers.top) == {"a": "y", "b": "x"}
+
+
+def test_whiteout_of_a_link_ends_what_led_through_it(layers: Layers) -> None:
+    layers.add(directory("real"), symlink("l", "real"))
+    layers.add(file("l/a"), file(".wh.l"), file("l/b"))
+    assert tree(layers.top) == {"l": "dir", "l/b": "", "real": "dir", "real/a": ""}
+
+
+def test_whiteout_below_a_link_is_where_the_link_led_when_it_was_read(layers: Layers) -> None:
+    layers.add(directory("real"), file("real/a"), symlink("l", "real"))
+    layers.add(file("l/.wh.a"), file(".wh.l"))
+    assert tree(layers.top) == {"l": "whiteout", "real": "dir", "real/a": "whiteout"}
+
+
+def test_whiteout_does_not_follow_what_took_the_place_of_its_directory(layers: Layers) -> None:
+    layers.add(directory("d"), file("d/x"), directory("e"), file("e/x"))
+    layers.add(file("d/.wh.x"), symlink("d", "e"))
+    assert tree(layers.top) == {"d": "-> e"}
+
+
+def test_file_in_the_place_of_a_lower_link_ends_what_led_through_it(layers: Layers) -> None:
+    layers.add(symlink("l", "."))
+    with pytest.raises(CorruptImageError, match="'l'"):
+        layers.add(file("l/.wh.x"), file("l/l"), file("l/y"))
+
+
+def test_parts_that_a_dangling_link_takes_back_are_not_made(layers: Layers) -> None:
+    layers.add(symlink("l", "gone/../new"), file("l/x"))
+    assert tree(layers.top) == {"l": "-> gone/../new", "new": "dir", "new/x": ""}
+
+
+def test_layer_with_whiteouts_depends_on_what_is_below_it(layers: Layers) -> None:
+    layers.add(directory("d"), file("d/x"))
+    assert not layers.add(directory("d"), file("d/.wh.x")).self_contained
+
+
+def test_times_beyond_our_century_are_kept(layers: Layers) -> None:
+    layers.add(file("x", mtime=6_000_000_000))
+    assert (layers.top / "x").stat().st_mtime == 6_000_000_000

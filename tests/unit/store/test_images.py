@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
+import time
+from dataclasses import replace
 
 import pytest
 
@@ -60,4 +63,25 @@ def test_a_record_that_cannot_be_read_counts_as_absent(store: ImageStore, layout
     store.record(ALPINE, AMD64, ONE)
     layout.image_record(ALPINE, AMD64).write_text(text)
     assert store.find(ALPINE, AMD64) is None
+    assert store.list() == []
+
+
+def test_use_is_remembered_to_the_hour(store: ImageStore, layout: Layout) -> None:
+    store.record(ALPINE, AMD64, ONE)
+    path = layout.image_record(ALPINE, AMD64)
+    for ago, noted in ((1800, False), (7200, True)):
+        os.utime(path, (time.time() - ago,) * 2)
+        record = store.find_record(ALPINE, AMD64)
+        assert record is not None
+        store.touch(record)
+        again = store.find_record(ALPINE, AMD64)
+        assert again is not None and (again.used_at > record.used_at) is noted
+
+
+def test_an_image_that_was_just_forgotten_may_be_touched(store: ImageStore) -> None:
+    store.record(ALPINE, AMD64, ONE)
+    record = store.find_record(ALPINE, AMD64)
+    assert record is not None
+    store.remove(ALPINE, AMD64)
+    store.touch(replace(record, used_at=0.0))
     assert store.list() == []

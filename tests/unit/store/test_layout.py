@@ -7,7 +7,7 @@ import pytest
 
 from pytest_lxcontainer.errors import InvalidSettingsError, StoreError
 from pytest_lxcontainer.image import Platform, Reference, sha256_of
-from pytest_lxcontainer.store.layout import Layout, default_root, owner_pid
+from pytest_lxcontainer.store.layout import Layout, default_root
 
 
 def mode(path: Path) -> int:
@@ -83,12 +83,6 @@ def test_an_unfinished_layer_is_beside_the_finished_one(layout: Layout) -> None:
     assert layout.unfinished_layer().parent == layout.layer("key").parent
 
 
-def test_unfinished_and_temporary_paths_tell_who_made_them(layout: Layout) -> None:
-    for path in (layout.unfinished_layer(), layout.temporary(), layout.trashed()):
-        assert owner_pid(path) == os.getpid()
-    assert owner_pid(layout.layer("abcdefghijkl")) is None
-
-
 def test_the_default_is_the_users_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -101,3 +95,19 @@ def test_the_default_is_the_users_cache(monkeypatch: pytest.MonkeyPatch, tmp_pat
 def test_the_default_for_root_is_the_systems_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert default_root() == Path("/var/cache/pytest-lxcontainer")
+
+
+def test_a_directory_of_another_user_is_refused(tmp_path: Path) -> None:
+    other = Path("/proc/1") if os.geteuid() else tmp_path
+    if not os.geteuid():
+        os.chown(tmp_path, 12345, -1)
+    with pytest.raises(StoreError, match="belongs to user") as caught:
+        Layout(other).create()
+    assert "--lxc-store" in caught.value.hint
+
+
+def test_what_a_killed_process_left_half_made_is_finished(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "store")
+    layout.layers_dir.mkdir(mode=0o700, parents=True)
+    layout.create()
+    assert layout.layers_dir.stat().st_mode & 0o777 == 0o711
