@@ -158,12 +158,8 @@ class LayerDirs:
 
     def enter(self, path: str) -> bool:
         """Whether *path*, canonical once, still is, and now is in this layer; it may have become a link or a file."""
-        parent = ""
-        for name in path.split("/") if path else ():
-            found = self.find_here(parent, name) or self.find_lower(parent, name)
-            if not _is_dir(found):
-                return False
-            parent = join(parent, name)
+        if not self._is_there(path):
+            return False
         self._make_missing(path)
         return True
 
@@ -201,16 +197,23 @@ class LayerDirs:
                 path = "" if target.startswith("/") else path
                 pending.extend(reversed(target.split("/")))
                 continue
-            if not _is_dir(found) and not create:
-                return None
             path = join(path, name)
-            if found is not None and not _is_dir(found) and not is_overlay_whiteout(found.status):
+            if create and found is not None and not _is_dir(found) and not is_overlay_whiteout(found.status):
                 raise CorruptImageError(f"{path!r} would be a directory, and is something else")
-            missing = missing or not _is_dir(here)
+            missing = missing or not _is_dir(here if create else found)
         # Only now: of what a link names on its way, ".." may take back a part.
         if missing and create:
             self._make_missing(path)
-        return path
+        return path if create or not missing or self._is_there(path) else None
+
+    def _is_there(self, path: str) -> bool:
+        """Whether the canonical *path* is a directory, here or below."""
+        parent = ""
+        for name in path.split("/") if path else ():
+            if not _is_dir(self.find_here(parent, name) or self.find_lower(parent, name)):
+                return False
+            parent = join(parent, name)
+        return True
 
     def _make_missing(self, path: str) -> None:
         parent = ""

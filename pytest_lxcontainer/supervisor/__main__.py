@@ -21,7 +21,7 @@ from .loop import Loop
 from .owner import Owner
 from .run import Run
 from .server import Server, ignore_terminal_signals
-from .sweep import OWNER_FILE
+from .sweep import occupy
 
 
 def main(arguments: list[str]) -> int:
@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
     try:
         directory.mkdir(mode=0o711, exist_ok=True)
         directory.chmod(0o711)
-        (directory / OWNER_FILE).write_text(str(Owner.of(os.getpid())))
+        occupy(directory)
         loop = Loop()
         server = Server(Run(run_id, directory, inspect_host(directory), loop), loop, listener, owner_pidfd)
     except (LxContainerError, OSError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -16,13 +17,23 @@ from ..network.bridge import PREFIX, delete_link, links_of
 from .owner import Owner
 
 OWNER_FILE = "supervisor"
-"""In a run's directory: the `Owner` text of its supervisor, written before anything else is made."""
+"""In a run's directory: the `Owner` text of its supervisor, written before anything else is made, and locked by it."""
 
 LXC_LOCKS = Path("/run/lxc/lock")
 """Where root's LXC makes a lock file for each container, under its directory's path, and leaves it."""
 
 _GRACE = 60.0
 """Seconds a run's directory may be without that file, being made just now."""
+
+
+def occupy(directory: Path) -> None:
+    """Make a run's *directory* this process's for as long as it lives.
+
+    By a lock too: whoever shares the store from another pid namespace sees no process of that number, or another one.
+    """
+    fd = os.open(directory / OWNER_FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.write(fd, str(Owner.of(os.getpid())).encode("ascii"))
 
 
 def sweep(runs_dir: Path, discard: Callable[[Path], None]) -> list[str]:
@@ -54,13 +65,25 @@ def remove_alias(alias: Path) -> None:
 
 def _alive(directory: Path) -> bool:
     try:
-        return Owner.parse((directory / OWNER_FILE).read_text()).alive
+        with (directory / OWNER_FILE).open() as file:
+            return _is_locked(file.fileno()) or Owner.parse(file.read()).alive
     except (OSError, ValueError):
         pass
     try:
         return time.time() - directory.stat().st_mtime < _GRACE
     except OSError:
         return True
+
+
+def _is_locked(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        # A file system without locks.
+        return False
+    return False
 
 
 def _remove_run(directory: Path, discard: Callable[[Path], None]) -> None:

@@ -143,10 +143,9 @@ ESCAPES: dict[str, Hostile] = {
         {**PASSWD_TREE, "localetc": f"-> {UP}/etc", "localpasswd": "inside"},
         [*PASSWD, s("localetc", f"{UP}/etc"), h("localpasswd", "/localetc/passwd")],
     ),
-    # There the missing directory counts as one; here, as for the kernel, nothing can be behind it.
-    "HardlinkRelativeUpAndOut": refused(
+    "HardlinkRelativeUpAndOut": contained(
         CONTAINERD,
-        "'localpasswd'",
+        {**PASSWD_TREE, "localetc": "-> upandout/../../../etc", "localpasswd": "inside"},
         [*PASSWD, s("localetc", "upandout/../../../etc"), h("localpasswd", "/localetc/passwd")],
     ),
     "HardlinkDirectRelative": refused(CONTAINERD, "'localpasswd'", [*PASSWD, h("localpasswd", f"{UP}/etc/passwd")]),

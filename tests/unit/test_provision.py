@@ -333,6 +333,19 @@ class TestCorruption:
         assert world.unverified(before) == []
         assert world.run().images() == []
 
+    @pytest.mark.parametrize("policy", ["missing", "always", "never"])
+    @pytest.mark.parametrize("by_index", [False, True])
+    def test_an_image_by_digest_that_the_store_has_costs_no_request(
+        self, world: World, policy: str, by_index: bool
+    ) -> None:
+        built = image([BASE])
+        digest = world.registry.push(index(built), "library/box", "latest")
+        first = world.run().pull("box")
+        world.registry.requests.clear()
+        pinned = world.run(policy).pull(f"other@{digest if by_index else built.digest}")
+        assert pinned.lower_dirs == first.lower_dirs
+        assert not world.registry.requests
+
     @pytest.mark.parametrize("what", ["manifest", "config", "layer"])
     def test_a_damaged_store_is_mended_by_the_next_pull(self, world: World, what: str) -> None:
         built = image([BASE])

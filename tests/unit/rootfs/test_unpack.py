@@ -501,6 +501,12 @@ def test_parts_that_a_dangling_link_takes_back_are_not_made(layers: Layers) -> N
     assert tree(layers.top) == {"l": "-> gone/../new", "new": "dir", "new/x": ""}
 
 
+def test_what_lies_behind_a_dangling_link_is_found_again(layers: Layers) -> None:
+    layers.add(symlink("l", "gone/../new"), file("l/x", "content"))
+    layers.add(hard_link("y", "l/x"))
+    assert tree(layers.top) == {"new": "dir", "new/x": "content", "y": "content"}
+
+
 def test_layer_with_whiteouts_depends_on_what_is_below_it(layers: Layers) -> None:
     layers.add(directory("d"), file("d/x"))
     assert not layers.add(directory("d"), file("d/.wh.x")).self_contained

@@ -7,6 +7,8 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -47,6 +49,26 @@ def test_the_dead_goes_and_the_living_stays(tmp_path: Path) -> None:
     assert not dead.exists()
     assert (alive / "box-1" / "upper" / "file").exists()
     assert not (tmp_path / "dead.log").exists()
+
+
+def test_the_living_stays_though_its_process_is_in_another_pid_namespace(tmp_path: Path) -> None:
+    directory = make_run(tmp_path, "elsewhere", None, age=3600)
+    program = (
+        "import sys, time; from pathlib import Path; from pytest_lxcontainer.supervisor.sweep import occupy;"
+        "occupy(Path(sys.argv[1])); print('ready', flush=True); time.sleep(60)"
+    )
+    apart = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    command = [*apart, sys.executable, "-c", program, str(directory)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        assert not Owner.parse((directory / OWNER_FILE).read_text()).alive
+        assert sweep(tmp_path, shutil.rmtree) == []
+        process.kill()
+    deadline = time.monotonic() + 5
+    while not (swept := sweep(tmp_path, shutil.rmtree)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert swept == ["elsewhere"]
 
 
 def test_a_run_that_is_being_made_stays(tmp_path: Path) -> None:
