@@ -30,9 +30,10 @@ def occupy(directory: Path) -> None:
     """Make a run's *directory* this process's for as long as it lives.
 
     By a lock too: whoever shares the store from another pid namespace sees no process of that number, or another one.
+    A process's own lock (POSIX), not flock(2), which those that it forked would hold after its death.
     """
     fd = os.open(directory / OWNER_FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     os.write(fd, str(Owner.of(os.getpid())).encode("ascii"))
 
 
@@ -77,8 +78,8 @@ def _alive(directory: Path) -> bool:
 
 def _is_locked(fd: int) -> bool:
     try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
+        fcntl.lockf(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
         return True
     except OSError:
         # A file system without locks.

@@ -142,6 +142,7 @@ def chaos(
     chaos.sandbox.close()
 
 
+@pytest.mark.exhaustive
 def test_whoever_is_killed_leaves_a_store_that_the_next_run_uses(chaos: Chaos) -> None:
     life = chaos.life(pulled_often.pull, chaos.reference)
     chaos.prune()
@@ -166,6 +167,7 @@ def test_whoever_is_killed_leaves_a_store_that_the_next_run_uses(chaos: Chaos) -
     chaos.prune()
 
 
+@pytest.mark.exhaustive
 def test_a_prune_that_is_killed_leaves_whole_images_or_none(chaos: Chaos) -> None:
     chaos.life(pulled_often.pull, chaos.reference)
     life = chaos.life(pulled_often.prune_all)

@@ -40,7 +40,7 @@ from .differential import (
 from .trees import Tree, Viewer, read_tree
 
 # umoci gives every file its owner, which only root may.
-pytestmark = pytest.mark.needs_root
+pytestmark = [pytest.mark.needs_root, pytest.mark.exhaustive]
 
 EXAMPLES = 750
 AT_LEAST = 500

@@ -176,6 +176,7 @@ def _outside(place: Path) -> list[object]:
 
 
 # Files of any owner are made in this very process.
+@pytest.mark.exhaustive
 @pytest.mark.needs_root
 def test_damaged_layer_is_unpacked_or_refused() -> None:
     outcomes = {True: 0, False: 0}
@@ -204,6 +205,7 @@ COMPRESSED = [
 ]
 
 
+@pytest.mark.exhaustive
 @fuzzed
 @given(
     st.sampled_from(COMPRESSED),
