@@ -84,8 +84,13 @@ class BlobFetcher:
         self._cancelled = False
 
     def cancel(self) -> None:
-        """Let transfers under way end with `Cancelled` at their next chunk."""
+        """Let what is under way end with `Cancelled` at its next step."""
         self._cancelled = True
+
+    def check(self) -> None:
+        """Raise `Cancelled` once `cancel` was called."""
+        if self._cancelled:
+            raise Cancelled
 
     def fetch(self, descriptor: Descriptor) -> Path:
         """Return the blob's path, after it was transferred if the store did not have it."""
@@ -98,8 +103,7 @@ class BlobFetcher:
 
     def _counted(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         for chunk in chunks:
-            if self._cancelled:
-                raise Cancelled
+            self.check()
             self._progress.bytes_done += len(chunk)
             yield chunk
 
@@ -178,6 +182,7 @@ class LayerFetcher:
         def fill(target: Path) -> bool:
             layer.begun.set()
             blob = layer.blob.result()
+            self._blobs.check()
             return sandbox.unpack(blob, target, diff_id=layer.diff_id, lower_dirs=layer.lower_dirs).self_contained
 
         try:

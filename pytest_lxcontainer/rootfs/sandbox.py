@@ -69,7 +69,7 @@ class Sandbox:
             helper.end()
 
     def interrupt(self) -> None:
-        """End the helper while another thread waits for it, which then gets a `StoreError`."""
+        """End the helper; a thread that waits for it gets a `StoreError`, and whoever comes later another helper."""
         helper = self._helper
         if helper is not None:
             helper.kill()
@@ -80,6 +80,8 @@ class Sandbox:
             self._started()
 
     def _started(self) -> _Helper:
+        if self._helper is not None and self._helper.has_ended:
+            self.close()
         if self._helper is None:
             self._helper = _Helper(self.idmap)
         return self._helper
@@ -255,9 +257,15 @@ class _Helper:
             self._process.kill()
             return self._process.wait()
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process is gone."""
+        return self._process.poll() is not None
+
     def kill(self) -> None:
         """End the process; whoever asked it something learns that it is gone."""
         self._process.kill()
+        self._process.wait(_END_TIMEOUT)
 
     def end(self) -> None:
         """End the process, if it has not ended."""

@@ -282,6 +282,16 @@ def test_threads_take_turns(sandbox: Sandbox, tmp_path: Path) -> None:
         assert list(pool.map(add, "abcdefgh")) == [100_000] * 8
 
 
+def test_an_interrupted_sandbox_works_on_with_another_helper(sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.start()
+    first = sandbox.helper_pid
+    sandbox.interrupt()
+    stack = Stack(sandbox, new(tmp_path / "a"))
+    stack.add(file("x"))
+    assert sandbox.helper_pid != first
+    assert (stack.top / "x").exists()
+
+
 def test_helper_ends_with_its_sandbox(idmap: IdMap, tmp_path: Path) -> None:
     with Sandbox(idmap) as sandbox:
         Stack(sandbox, tmp_path).add(file("a"))

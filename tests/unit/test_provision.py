@@ -346,6 +346,19 @@ class TestCorruption:
         assert pinned.lower_dirs == first.lower_dirs
         assert not world.registry.requests
 
+    def test_a_run_pulls_on_after_a_pull_that_failed(self, world: World) -> None:
+        large = layer({f"file{number}": b"x" * 100_000 for number in range(100)})
+        lie = layer({"a": "x"})
+        wrong = image([large, Layer(layer({"a": "y"}).blob, lie.diff_id, lie.media_type)])
+        run = world.run()
+        for number in range(5):
+            world.push(wrong, f"wrong{number}")
+            with pytest.raises(DigestMismatchError):
+                run.pull(f"wrong{number}")
+        world.push(image([large, lie]), "right")
+        assert read_file(run.pull("right").lower_dirs, "a") == b"x"
+        assert not [path for path in (world.store / "l").iterdir() if path.name.startswith(".")]
+
     @pytest.mark.parametrize("what", ["manifest", "config", "layer"])
     def test_a_damaged_store_is_mended_by_the_next_pull(self, world: World, what: str) -> None:
         built = image([BASE])
