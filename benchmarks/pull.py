@@ -134,8 +134,8 @@ def subjects(reference: str, scratch: Path) -> Iterator[Subjects]:
 
         def podman() -> Pull:
             directory = fresh()
-            place = ("--storage-driver", "overlay", "--root", f"{directory}/root", "--runroot", f"{directory}/run")
-            stack.callback(subprocess.run, ["umount", f"{directory}/root/overlay"], capture_output=True, check=False)
+            place = ("--storage-driver", "overlay", "--root", f"{directory}/graph", "--runroot", f"{directory}/run")
+            stack.callback(subprocess.run, ["umount", f"{directory}/graph/overlay"], capture_output=True, check=False)
             return timed("podman", *place, "pull", "--quiet", "--tls-verify=false", reference)
 
         def skopeo_umoci() -> Pull:
