@@ -16,16 +16,15 @@ import re
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
 from docker_daemon import docker_daemon
+from surroundings import prepare, registry_address, scratch_directory
 from workers import HERE, STAGES, Cycle, bwrap_cycle, plugin_command, testcontainers_python, worker
 
-SCRIPTS = HERE.parent / "scripts"
 GIB = 1 << 30
 PLUGIN, HEAVY, REFERENCE, FLOOR = "plugin", "plugin, pytest holds 1 GB", "testcontainers", "bwrap"
 PAUSE = 0.15
@@ -36,19 +35,11 @@ Subjects = Mapping[str, Callable[[], Cycle]]
 
 def main(argv: Sequence[str]) -> int:
     options = parse(argv)
-    if os.geteuid() != 0:
-        raise SystemExit("lifecycle: run as root: it starts a Docker daemon")
-    subprocess.run([SCRIPTS / "host-setup", "--bench"], check=True)
-    if "LXCONTAINER_MIRROR" not in os.environ:
-        registry = str(SCRIPTS / "with-registry")
-        os.execv(registry, [registry, "--local", sys.executable, *sys.argv])
-    # Every directory above it can be searched by the containers' users, whose root is none of the host's.
-    with tempfile.TemporaryDirectory(prefix="lxbench-", dir="/var/tmp", ignore_cleanup_errors=True) as scratch:
-        Path(scratch).chmod(0o755)
-        with subjects(options, Path(scratch)) as chosen:
-            apart = interleaved(chosen, options.rounds, options.warmup)
-            chained = {name: in_a_row(measure, options.chain) for name, measure in chosen.items()}
-            versions = machine(Path(scratch))
+    prepare()
+    with scratch_directory() as scratch, subjects(options, scratch) as chosen:
+        apart = interleaved(chosen, options.rounds, options.warmup)
+        chained = {name: in_a_row(measure, options.chain) for name, measure in chosen.items()}
+        versions = machine(scratch)
     report(options, versions, apart, chained)
     return 0
 
@@ -98,9 +89,7 @@ def subjects(options: argparse.Namespace, scratch: Path) -> Iterator[Subjects]:
 
 def docker_reference(image: str) -> str:
     """The name under which Docker finds on the loopback registry what the plugin asks a mirror for."""
-    mirrors = dict(entry.split("=", 1) for entry in os.environ["LXCONTAINER_MIRROR"].split())
-    address = mirrors["docker.io"].removeprefix("http://").rstrip("/")
-    return f"{address}/{image if '/' in image else 'library/' + image}"
+    return f"{registry_address()}/{image if '/' in image else 'library/' + image}"
 
 
 def unpacked(image: str, scratch: Path) -> Path:

@@ -17,7 +17,6 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,9 +24,8 @@ from pathlib import Path
 
 from docker_daemon import docker_daemon
 from memory import PeakMemory
+from surroundings import HERE, prepare, registry_address, scratch_directory
 
-HERE = Path(__file__).resolve().parent
-SCRIPTS = HERE.parent / "scripts"
 LARGE = "bench/postgis:15"
 PLUGIN, REFERENCE = "lxcontainer pull", "docker pull"
 
@@ -45,17 +43,10 @@ Subjects = Mapping[str, Callable[[], Pull]]
 
 def main(argv: Sequence[str]) -> int:
     options = parse(argv)
-    if os.geteuid() != 0:
-        raise SystemExit("pull: run as root: it starts a Docker daemon")
-    subprocess.run([SCRIPTS / "host-setup", "--bench"], check=True)
-    if "LXCONTAINER_MIRROR" not in os.environ:
-        registry = str(SCRIPTS / "with-registry")
-        os.execv(registry, [registry, "--local", sys.executable, *sys.argv])
-    # Every directory above it can be searched by the containers' users, whose root is none of the host's.
-    with tempfile.TemporaryDirectory(prefix="lxbench-", dir="/var/tmp", ignore_cleanup_errors=True) as scratch:
-        Path(scratch).chmod(0o755)
-        reference = served(options.image, Path(scratch))
-        with subjects(reference, Path(scratch)) as chosen:
+    prepare()
+    with scratch_directory() as scratch:
+        reference = served(options.image, scratch)
+        with subjects(reference, scratch) as chosen:
             pulls = interleaved(chosen, options.rounds)
     report(options, pulls)
     return 0
@@ -74,8 +65,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 def served(image: str, scratch: Path) -> str:
     """The reference under which the loopback registry serves *image*, after building it where that is needed."""
-    mirrors = dict(entry.split("=", 1) for entry in os.environ["LXCONTAINER_MIRROR"].split())
-    address = mirrors["docker.io"].removeprefix("http://").rstrip("/")
+    address = registry_address()
     reference = f"{address}/{image if '/' in image else 'library/' + image}"
     if image == LARGE and not is_served(reference):
         print(f"Building {image}, once ...", file=sys.stderr)
