@@ -21,6 +21,8 @@ GRACE = 5.0
 
 _POLL = 0.02
 _SUPERVISOR = "pytest_lxcontainer.supervisor"
+_OWNER = re.compile(r"[0-9]+:[0-9]+:[0-9a-f-]+")
+"""A supervisor's last argument; see `pytest_lxcontainer.supervisor.owner`."""
 _RUN_ID = re.compile("[0-9a-f]{8}")
 _IN_CREATE = 0x100
 _EVENT = struct.Struct("iIII")
@@ -103,7 +105,8 @@ class _Process:
 
     @property
     def supervises(self) -> bool:
-        return len(self.arguments) > 3 and any(_SUPERVISOR in argument for argument in self.arguments)
+        is_one = any(_SUPERVISOR in argument for argument in self.arguments)
+        return is_one and _OWNER.fullmatch(self.arguments[-1]) is not None
 
     @property
     def run_id(self) -> str:

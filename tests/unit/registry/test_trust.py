@@ -24,7 +24,7 @@ from tests.fakes.registry import FakeRegistry
 ALPINE = Reference.parse("alpine")
 AMD64 = Platform.parse("linux/amd64")
 BUILT = image([layer({"a": "1"})])
-NAMES = "DNS:registry.example,DNS:localhost"
+NAMES = "DNS:registry.example,IP:127.0.0.1"
 
 
 def openssl(*args: object, cwd: Path) -> None:
@@ -118,12 +118,12 @@ def proxy(secure: FakeRegistry) -> Iterator[Proxy]:
 
 def here(registry: FakeRegistry) -> RegistryClient:
     """A client that asks for Docker Hub's images at *registry*, by a name its certificate has."""
-    return RegistryClient({"docker.io": f"https://localhost:{registry.host.partition(':')[2]}"}, timeout=5)
+    return RegistryClient({"docker.io": f"https://127.0.0.1:{registry.host.partition(':')[2]}"}, timeout=5)
 
 
 @pytest.fixture
-def at_localhost(server_context: ssl.SSLContext) -> Iterator[FakeRegistry]:
-    """A registry at the address that the name localhost has."""
+def at_loopback(server_context: ssl.SSLContext) -> Iterator[FakeRegistry]:
+    """A registry at the address that its certificate has."""
     with FakeRegistry(server_context, "127.0.0.1") as registry:
         registry.push(BUILT, "library/alpine", "latest")
         yield registry
@@ -137,73 +137,73 @@ def pull(client: RegistryClient) -> None:
             assert b"".join(chunks) == BUILT.layers[0].blob
 
 
-def test_a_registry_of_an_unknown_authority_is_not_trusted(at_localhost: FakeRegistry) -> None:
-    with pytest.raises(RegistryUnreachableError, match=r"certificate of localhost:[0-9]+ is not trusted") as caught:
-        pull(here(at_localhost))
+def test_a_registry_of_an_unknown_authority_is_not_trusted(at_loopback: FakeRegistry) -> None:
+    with pytest.raises(RegistryUnreachableError, match=r"certificate of 127\.0\.0\.1:[0-9]+ is not trusted") as caught:
+        pull(here(at_loopback))
     assert "certificate verify failed" in caught.value.details
     assert "SSL_CERT_FILE" in caught.value.hint
 
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"])
 def test_the_environment_names_authorities(
-    at_localhost: FakeRegistry, pki: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+    at_loopback: FakeRegistry, pki: Path, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     monkeypatch.setenv(variable, str(pki / "ca.pem"))
-    pull(here(at_localhost))
+    pull(here(at_loopback))
 
 
 def test_the_environment_names_a_directory_of_authorities(
-    at_localhost: FakeRegistry, pki: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    at_loopback: FakeRegistry, pki: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "certs").mkdir()
     (tmp_path / "certs" / "ca.pem").write_bytes((pki / "ca.pem").read_bytes())
     openssl("rehash", "certs", cwd=tmp_path)
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "certs"))
-    pull(here(at_localhost))
+    pull(here(at_loopback))
 
 
 @pytest.mark.parametrize("tool", ["docker", "containers"])
-def test_a_host_has_authorities_of_its_own(at_localhost: FakeRegistry, pki: Path, home: Path, tool: str) -> None:
-    host = f"localhost:{at_localhost.host.partition(':')[2]}"
+def test_a_host_has_authorities_of_its_own(at_loopback: FakeRegistry, pki: Path, home: Path, tool: str) -> None:
+    host = f"127.0.0.1:{at_loopback.host.partition(':')[2]}"
     directory = home / ".config" / tool / "certs.d" / host
     directory.mkdir(parents=True)
     (directory / "stranger.crt").write_bytes((pki / "stranger.pem").read_bytes())
     (directory / "ca.crt").write_bytes((pki / "ca.pem").read_bytes())
-    pull(here(at_localhost))
+    pull(here(at_loopback))
 
 
-def test_a_hosts_authorities_are_not_anothers(at_localhost: FakeRegistry, pki: Path, home: Path) -> None:
-    directory = home / ".config/docker/certs.d/localhost:1"
+def test_a_hosts_authorities_are_not_anothers(at_loopback: FakeRegistry, pki: Path, home: Path) -> None:
+    directory = home / ".config/docker/certs.d/127.0.0.1:1"
     directory.mkdir(parents=True)
     (directory / "ca.crt").write_bytes((pki / "ca.pem").read_bytes())
     with pytest.raises(RegistryUnreachableError, match="not trusted"):
-        pull(here(at_localhost))
+        pull(here(at_loopback))
 
 
 def test_a_host_is_shown_the_certificate_that_is_for_it(
-    at_localhost: FakeRegistry, server_context: ssl.SSLContext, pki: Path, home: Path
+    at_loopback: FakeRegistry, server_context: ssl.SSLContext, pki: Path, home: Path
 ) -> None:
     server_context.verify_mode = ssl.CERT_REQUIRED
     server_context.load_verify_locations(pki / "ca.pem")
-    directory = home / ".config/docker/certs.d" / f"localhost:{at_localhost.host.partition(':')[2]}"
+    directory = home / ".config/docker/certs.d" / f"127.0.0.1:{at_loopback.host.partition(':')[2]}"
     directory.mkdir(parents=True)
     (directory / "ca.crt").write_bytes((pki / "ca.pem").read_bytes())
     with pytest.raises(RegistryUnreachableError):
-        pull(here(at_localhost))
+        pull(here(at_loopback))
     (directory / "client.cert").write_bytes((pki / "client.pem").read_bytes())
     (directory / "client.key").write_bytes((pki / "client.key").read_bytes())
-    pull(here(at_localhost))
+    pull(here(at_loopback))
 
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
 def test_authorities_that_cannot_be_read_are_told(
-    at_localhost: FakeRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+    at_loopback: FakeRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     (tmp_path / "empty.pem").touch()
     for path in (tmp_path / "nothing.pem", tmp_path / "empty.pem"):
         monkeypatch.setenv(variable, str(path))
         with pytest.raises(InvalidSettingsError, match=f"{variable} names cannot be read"):
-            pull(here(at_localhost))
+            pull(here(at_loopback))
 
 
 def test_a_certificate_for_another_name_or_address_is_not_trusted(
@@ -239,11 +239,11 @@ def test_a_proxy_wants_a_password_and_gets_it(secure: FakeRegistry, pki: Path, m
 
 
 def test_a_proxy_is_not_asked_for_hosts_that_need_none(
-    at_localhost: FakeRegistry, proxy: Proxy, pki: Path, monkeypatch: pytest.MonkeyPatch
+    at_loopback: FakeRegistry, proxy: Proxy, pki: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(pki / "ca.pem"))
     monkeypatch.setenv("https_proxy", f"http://{proxy.address}")
-    pull(here(at_localhost))
+    pull(here(at_loopback))
     monkeypatch.setenv("no_proxy", "registry.invalid")
     with pytest.raises(RegistryUnreachableError, match=r"no host registry\.invalid"):
         pull(RegistryClient({"docker.io": "https://registry.invalid"}, timeout=5))
