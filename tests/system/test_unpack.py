@@ -265,12 +265,17 @@ def test_missing_blob_is_a_store_error(sandbox: Sandbox, tmp_path: Path) -> None
 
 
 def test_killed_helper_is_a_clear_error_and_the_next_request_starts_another(idmap: IdMap, tmp_path: Path) -> None:
+    stream = tar(hard_link("b", "a"))
+    (tmp_path / "blob").write_bytes(stream)
     with Sandbox(idmap) as sandbox:
-        stack = Stack(sandbox, tmp_path)
-        stack.add(file("a"))
-        os.kill(sandbox.helper_pid, signal.SIGKILL)
+
+        def kill() -> tuple[Path, ...]:
+            os.kill(sandbox.helper_pid, signal.SIGKILL)
+            return (new(tmp_path / "lower"),)
+
+        # It asks for what is below when it comes to the link.
         with pytest.raises(StoreError, match="signal 9"):
-            Stack(sandbox, new(tmp_path / "b")).add(file("a"))
+            sandbox.unpack(tmp_path / "blob", new(tmp_path / "b"), diff_id=digest(stream), lower_dirs=kill)
         assert Stack(sandbox, new(tmp_path / "c")).add(file("a")).entries == 1
 
 
