@@ -10,9 +10,10 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 from ..errors import CorruptImageError, UnsafeLayerError, UnsupportedImageError
+from ..image.zstd import load_zstd
 from .limits import Limits
 
 GZIP_MAGIC = b"\x1f\x8b"
@@ -62,7 +63,7 @@ def _chunks(fd: int, first: bytes) -> Iterator[bytes]:
     if first.startswith(GZIP_MAGIC):
         return _members(fd, first, *_gzip())
     if first.startswith(ZSTD_MAGIC) or first[1:4] == ZSTD_SKIPPABLE_MAGIC:
-        zstd = _zstd()
+        zstd = load_zstd("a layer")
         return _members(fd, first, zstd.ZstdDecompressor, zstd.ZstdError)
     for magic, name in OTHER_MAGIC.items():
         if first.startswith(magic):
@@ -70,25 +71,11 @@ def _chunks(fd: int, first: bytes) -> Iterator[bytes]:
     return _plain(fd, first)
 
 
-def _zstd() -> Any:
-    try:
-        from compression import zstd  # type: ignore[import-not-found, unused-ignore]  # Python 3.14
-    except ImportError:
-        try:
-            from backports import zstd  # type: ignore[import-not-found, import-untyped, unused-ignore]
-        except ImportError:
-            raise UnsupportedImageError(
-                "a layer is compressed with zstd, which this Python cannot read",
-                hint="pip install backports.zstd",
-            ) from None
-    return zstd
-
-
 def preload() -> None:
     """Import what decompression needs while its files can still be read; not having it is no error yet."""
     _gzip()
     with suppress(UnsupportedImageError):
-        _zstd()
+        load_zstd("a layer")
 
 
 class _Gzip:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ...errors import CorruptImageError, ImageSourceError, UnsupportedImageError
+from ...errors import CorruptImageError, ImageSourceError
+from ...image.zstd import load_zstd
 
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
@@ -95,19 +96,5 @@ def _reader(kind: str) -> tuple[Callable[[Any], Any], tuple[type[Exception], ...
         import lzma
 
         return lzma.open, (EOFError, lzma.LZMAError)
-    zstd = _zstd()
+    zstd = load_zstd("the archive")
     return zstd.open, (EOFError, zstd.ZstdError)
-
-
-def _zstd() -> Any:
-    try:
-        from compression import zstd  # type: ignore[import-not-found, unused-ignore]  # Python 3.14
-    except ImportError:
-        try:
-            from backports import zstd  # type: ignore[import-not-found, import-untyped, unused-ignore]
-        except ImportError:
-            raise UnsupportedImageError(
-                "the archive is compressed with zstd, which this Python cannot read",
-                hint="pip install backports.zstd",
-            ) from None
-    return zstd
