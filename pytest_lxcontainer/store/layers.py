@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,11 +87,9 @@ class LayerStore:
 
     def remove(self, key: str) -> None:
         """Drop a layer: out of sight at once, then file by file."""
-        directory = self._layout.unfinished_layer()
-        with disk_errors("drop a layer", directory):
-            self._layout.layer(key).rename(directory)
-            self._layout.layer_record(key).unlink(missing_ok=True)
-        self._discard(directory)
+        with disk_errors("drop a layer", self._layout.layer(key)):
+            hidden = hide(self._layout, key)
+        self._discard(hidden)
 
     def _seal(self, directory: Path, name: LayerName) -> Path:
         path = self._layout.layer(name.key)
@@ -98,6 +97,16 @@ class LayerStore:
             self._layout.layer_record(name.key).write_text(f"{name}\n", encoding="ascii")
             directory.rename(path)
         return path
+
+
+def hide(layout: Layout, key: str) -> Path:
+    """Move a layer to where nobody looks for one, and return that place."""
+    hidden = layout.unfinished_layer()
+    # A record may have lost its layer to whatever ended an earlier removal here.
+    with suppress(FileNotFoundError):
+        layout.layer(key).rename(hidden)
+    layout.layer_record(key).unlink(missing_ok=True)
+    return hidden
 
 
 def _names(diff_id: Digest, chain_id: Digest, variant: str) -> tuple[LayerName, LayerName]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
@@ -16,6 +15,7 @@ from .claims import claims_held
 from .disk import disk_errors
 from .images import ImageRecord, ImageStore
 from .inventory import Inventory, KeptImage, take_inventory
+from .layers import hide
 from .layout import Layout
 from .lock import locked, nobody_pulling
 
@@ -169,7 +169,7 @@ def _drop(
             # Whatever ends this leaves nothing but what the next prune finds unused, since the records go first.
             with disk_errors("drop what is unused", layout.root):
                 _forget(layout, waste.images)
-                layers = [_hide(layout, key) for key in waste.layers]
+                layers = [hide(layout, key) for key in waste.layers]
                 for path in files:
                     path.unlink(missing_ok=True)
     size += sum(map(trees.measure, (*layers, *unfinished)))
@@ -182,16 +182,6 @@ def _forget(layout: Layout, records: Sequence[ImageRecord]) -> None:
     images = ImageStore(layout)
     for record in records:
         images.remove(record.reference, record.platform)
-
-
-def _hide(layout: Layout, key: str) -> Path:
-    """Move a layer to where nobody looks for one, and return that place."""
-    hidden = layout.unfinished_layer()
-    # A record may have lost its layer to whatever ended an earlier prune here.
-    with suppress(FileNotFoundError):
-        layout.layer(key).rename(hidden)
-    layout.layer_record(key).unlink(missing_ok=True)
-    return hidden
 
 
 def _unfinished(layout: Layout) -> list[Path]:
