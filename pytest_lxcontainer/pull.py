@@ -76,7 +76,7 @@ class Puller:
         settings: Settings,
         sandboxes: Sandboxes,
         *,
-        pins: Pins | None = None,
+        pins: Pins,
         watch: Watch | None = None,
     ) -> None:
         self._layout = layout
@@ -119,17 +119,19 @@ class Puller:
 
     def _pinned(self, reference: ImageName, privileged: bool) -> Image:
         """The image, by the digest its tag is pinned to where there are pins, under the name that was asked for."""
-        if self._pins is None:
-            return self._find_or_fetch(reference, privileged)
         if not isinstance(reference, Reference):
             image = self._find_or_fetch(reference, privileged)
             self._pins.note(reference, image.digest)
             return image
         pinned = self._pins.pin(reference)
         image = self._find_or_fetch(pinned, privileged)
-        record = self._record(pinned)
-        self._pins.note(reference, pinned.digest or (record.resolved if record else image.digest))
+        self._pins.note(reference, pinned.digest or self._resolved(pinned, image))
         return replace(image, reference=reference)
+
+    def _resolved(self, reference: Reference, image: Image) -> Digest:
+        """The digest that a tag led to: of the index, where there was one."""
+        record = self._images.find_record(reference, self._settings.platform)
+        return record.resolved if record else image.digest
 
     def _find_or_fetch(self, reference: ImageName, privileged: bool) -> Image:
         policy = self._settings.pull
@@ -155,9 +157,8 @@ class Puller:
             source.close()
 
     def _warn(self, reference: ImageName, source: Source[Any]) -> None:
-        if self._pins is not None:
-            for notice in source.notices:
-                self._pins.warn(reference, notice)
+        for notice in source.notices:
+            self._pins.warn(reference, notice)
 
     def _record(self, reference: ImageName) -> ImageRecord | None:
         """What the store remembers of *reference*, or of another name that led to the same digest."""
@@ -192,6 +193,7 @@ class Puller:
         lower_dirs = self._unpacked(config, privileged)
         self._images.touch(record)
         if lower_dirs is None and all(self._blobs.has(layer.digest) for layer in manifest.layers):
+            mark(self._layout)
             lower_dirs = self._complete(_Nowhere(self._settings.store), reference, manifest, config, privileged)
         return None if lower_dirs is None else replace(image, lower_dirs=lower_dirs)
 
@@ -234,7 +236,6 @@ class Puller:
         progress = PullProgress(reference)
         blobs = BlobFetcher(source, reference, self._blobs, progress)
         layers = LayerFetcher(blobs, self._layers, self._sandboxes, privileged=privileged)
-        mark(self._layout)
         with self._watch(progress):
             return layers.fetch(manifest, config, progress)
 
