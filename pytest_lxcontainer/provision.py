@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from .container.backend import Backend
-from .container.container import Container, Observer
+from .container.container import Container
 from .container.resolve import resolve, traits_of
 from .container.settings import ContainerSettings
 from .container.spec import ContainerSpec
+from .container.traits import Observer
 from .errors import LxContainerError, StoreError
 from .image import Image, ImageName, parse_name
 from .lockfile import LockFile, Mode, Uses

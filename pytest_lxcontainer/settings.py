@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .container.container import DEFAULT_TIMEOUT
+from .container.traits import DEFAULT_TIMEOUT
 from .errors import InvalidSettingsError
 from .image import Platform
 from .store.layout import default_root

@@ -7,75 +7,32 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any, Literal, TypeVar, overload
 
-from ..errors import ContainerError, ExecTimeoutError, InvalidSettingsError, StartFailedError
+from ..errors import ContainerError, StartFailedError
 from ..image.config import Healthcheck
-from ..image.image import Image
-from ..rootfs.users import User, resolve_user
 from . import wait
-from .backend import Backend, ExecSpec, Status
-from .exec import Command, ExecResult, Pipes, Process, argv, run
+from .backend import Status
+from .commands import Commands
 from .executable import problem
 from .signals import signal_number
-from .spec import ContainerSpec
 from .stats import Stats
+from .traits import DEFAULT_TIMEOUT
 from .wait import Condition
-
-Observer = Callable[["Container", str, float], None]
-T = TypeVar("T")
 
 CANNOT_EXECUTE = 255
 """What LXC's init ends with when it could not execute its command."""
 
-DEFAULT_TIMEOUT = 60.0
 STOP_TIMEOUT = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Readiness:
-    """What to wait for after a start: *conditions* in order, all within *timeout* seconds."""
-
-    conditions: tuple[Condition, ...] = ()
-    timeout: float = DEFAULT_TIMEOUT
-
-
-@dataclass(frozen=True, slots=True)
-class Traits:
-    """What a `Container` knows beside its spec: how to tell that it is ready, its ports, its health check and shell.
-
-    *observer* is called with (container, operation, seconds) after each operation that takes time.
-    """
-
-    readiness: Readiness = Readiness()
-    ports: tuple[int, ...] = ()
-    healthcheck: Healthcheck | None = None
-    shell: tuple[str, ...] = ("/bin/sh", "-c")
-    home: str = "/root"
-    observer: Observer | None = field(default=None, compare=False)
-
-
-class Container:
+class Container(Commands):
     """One container: a clone of an image that can be run, asked, reached, changed and thrown away.
 
     Made by a fixture, or by `Provisioner.run`; destroyed by its fixture, by leaving a ``with`` block, or by `destroy`.
     Its methods may be called from several threads.
     """
-
-    def __init__(self, backend: Backend, spec: ContainerSpec, image: Image, traits: Traits = Traits()) -> None:
-        self._backend = backend
-        self._spec = spec
-        self._traits = traits
-        self.image = image
-        reserved = backend.create(spec)
-        self.id = reserved.name
-        """Unique in the run."""
-        self._ips = reserved.ips
-        self._last: Status = reserved
-        self._destroyed = False
 
     def __repr__(self) -> str:
         return f"<Container {self.id} of {self.image.reference.familiar}>"
@@ -87,11 +44,6 @@ class Container:
         self.destroy()
 
     # identity
-
-    @property
-    def name(self) -> str:
-        """Its host name, under which its peers resolve it."""
-        return self._spec.hostname
 
     @property
     def state(self) -> str:
@@ -133,12 +85,6 @@ class Container:
         """The image's HEALTHCHECK, if it has one that runs something."""
         return self._traits.healthcheck
 
-    def status(self) -> Status:
-        """State, pid and exit code at one moment; what was last known once it is destroyed."""
-        if not self._destroyed:
-            self._last = self._backend.status(self.id)
-        return self._last
-
     # address
 
     @property
@@ -173,114 +119,6 @@ class Container:
         """Names of its network interfaces."""
         return ["lo", *sorted(self.stats().networks)]
 
-    # run
-
-    @overload
-    def exec(
-        self,
-        command: Command,
-        *,
-        user: str | int | None = ...,
-        cwd: str | None = ...,
-        env: Mapping[str, str] | None = ...,
-        input: str | bytes | None = ...,
-        timeout: float | None = ...,
-        check: bool = ...,
-        text: Literal[True] = ...,
-    ) -> ExecResult[str]: ...
-
-    @overload
-    def exec(
-        self,
-        command: Command,
-        *,
-        user: str | int | None = ...,
-        cwd: str | None = ...,
-        env: Mapping[str, str] | None = ...,
-        input: str | bytes | None = ...,
-        timeout: float | None = ...,
-        check: bool = ...,
-        text: Literal[False],
-    ) -> ExecResult[bytes]: ...
-
-    def exec(  # noqa: PLR0913 - each is a choice of the user's, by keyword, as in subprocess.run
-        self,
-        command: Command,
-        *,
-        user: str | int | None = None,
-        cwd: str | None = None,
-        env: Mapping[str, str] | None = None,
-        input: str | bytes | None = None,
-        timeout: float | None = None,
-        check: bool = False,
-        text: bool = True,
-    ) -> ExecResult[str] | ExecResult[bytes]:
-        """Run *command* to its end: a list is argv, a string goes through ``/bin/sh -c``.
-
-        It runs as *user* and in *cwd* (defaults: the image's), with the container's environment and *env* on top,
-        and *input* on stdin. After *timeout* seconds it and its children are killed and `ExecTimeoutError` is
-        raised. With *check*, an exit code other than 0 raises `ExecFailedError`. A command that is not found ends
-        with 127, one that cannot be executed with 126; a negative code is the signal that killed it. Output is
-        text (UTF-8, with U+FFFD for what is not), or bytes with ``text=False``.
-        """
-        __tracebackhide__ = True
-        spec = self._exec_spec(command, user, cwd, env)
-        data = input.encode() if isinstance(input, str) else input
-        try:
-            raw = self._timed("exec", partial(run, self._backend, self.id, spec, data=data, timeout=timeout))
-        except ExecTimeoutError as error:
-            if text:
-                error.stdout, error.stderr = _decoded(error.stdout), _decoded(error.stderr)
-            raise
-        result: ExecResult[str] | ExecResult[bytes] = _as_text(raw) if text else raw
-        if check:
-            result.check()
-        return result
-
-    def check_output(self, command: Command, **options: Any) -> str:
-        """Run *command* and return its stdout without the last line break; `ExecFailedError` unless it succeeds."""
-        result: ExecResult[str] = self.exec(command, check=True, **options)
-        return result.stdout.removesuffix("\n")
-
-    def popen(
-        self,
-        command: Command,
-        *,
-        user: str | int | None = None,
-        cwd: str | None = None,
-        env: Mapping[str, str] | None = None,
-    ) -> Process:
-        """Start *command* and go on; the `Process` has live binary streams, and ends with the container."""
-        spec = self._exec_spec(command, user, cwd, env)
-        with Pipes(stdin=True) as pipes:
-            handle = self._backend.exec(self.id, spec, pipes.theirs)
-            return Process(handle, spec.args, pipes)
-
-    def _exec_spec(
-        self, command: Command, user: str | int | None, cwd: str | None, env: Mapping[str, str] | None
-    ) -> ExecSpec:
-        words = argv(command, self._traits.shell)
-        if not words or any("\0" in word for word in words):
-            raise InvalidSettingsError(f"{command!r} is no command", hint="pass a list of words, or a shell command")
-        complete = dict(self._spec.env)
-        who = self._default_user() if user is None else self._look_up(str(user))
-        if user is not None:
-            complete["HOME"] = who.home
-        complete.update(env or {})
-        return ExecSpec(words, tuple(complete.items()), cwd or self._spec.cwd, who.uid, who.gid, who.groups)
-
-    def _default_user(self) -> User:
-        return User(self._spec.uid, self._spec.gid, self._spec.groups, self._traits.home, "")
-
-    def _look_up(self, user: str) -> User:
-        return resolve_user(user, self._optional("/etc/passwd"), self._optional("/etc/group"))
-
-    def _optional(self, path: str) -> bytes | None:
-        try:
-            return self.read_bytes(path)
-        except OSError:
-            return None
-
     # logs
 
     def logs(self, since: float | None = None) -> str:
@@ -290,37 +128,6 @@ class Container:
     def log_tail(self, lines: int = 20) -> str:
         """The last *lines* of the log."""
         return "\n".join(self.logs().splitlines()[-lines:])
-
-    # files
-
-    def read_bytes(self, path: str) -> bytes:
-        """Content of the regular file *path*; `ContainerFileError`, an `OSError`, where it cannot be read."""
-        with self._backend.open_file(self.id, path, "rb") as file:
-            return file.read()
-
-    def read_text(self, path: str, encoding: str = "utf-8") -> str:
-        """Content of *path* as text."""
-        return self.read_bytes(path).decode(encoding)
-
-    def write_bytes(self, path: str, data: bytes, *, mode: int = 0o644) -> None:
-        """Write the file *path*; a new one is root's with permissions *mode*. Its directory must exist."""
-        with self._backend.open_file(self.id, path, "wb", mode) as file:
-            file.write(data)
-
-    def write_text(self, path: str, text: str, *, encoding: str = "utf-8", mode: int = 0o644) -> None:
-        """Write *text* to the file *path*."""
-        self.write_bytes(path, text.encode(encoding), mode=mode)
-
-    def exists(self, path: str) -> bool:
-        """Whether there is anything at *path*."""
-        return self._backend.list_files(self.id, path) is not None
-
-    def listdir(self, path: str) -> list[str]:
-        """Sorted names in the directory *path*; `FileNotFoundError` where there is nothing."""
-        names = self._backend.list_files(self.id, path)
-        if names is None:
-            raise FileNotFoundError(f"{path} in container {self.name}")
-        return names
 
     # life
 
@@ -408,21 +215,3 @@ class Container:
     def stats(self) -> Stats:
         """Memory, processor, I/O and traffic so far; `NotRunningError` unless it is running."""
         return self._backend.stats(self.id)
-
-    def _timed(self, operation: str, work: Callable[[], T]) -> T:
-        __tracebackhide__ = True
-        if self._traits.observer is None:
-            return work()
-        begin = time.monotonic()
-        try:
-            return work()
-        finally:
-            self._traits.observer(self, operation, time.monotonic() - begin)
-
-
-def _as_text(raw: ExecResult[bytes]) -> ExecResult[str]:
-    return ExecResult(raw.args, raw.exit_code, _decoded(raw.stdout), _decoded(raw.stderr), raw.duration)
-
-
-def _decoded(output: bytes) -> str:
-    return output.decode("utf-8", "replace")

@@ -14,11 +14,11 @@ from ..image.image import Image
 from ..rootfs.overlay import read_file
 from ..rootfs.users import User, resolve_user
 from . import wait
-from .container import Observer, Readiness, Traits
 from .exec import argv
 from .settings import ContainerSettings
 from .signals import signal_number
 from .spec import ContainerSpec
+from .traits import Observer, Readiness, Traits
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

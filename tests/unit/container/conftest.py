@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from pytest_lxcontainer.container.container import Container, Readiness, Traits
+from pytest_lxcontainer.container.container import Container
 from pytest_lxcontainer.container.exec import argv
 from pytest_lxcontainer.container.spec import ContainerSpec
+from pytest_lxcontainer.container.traits import Readiness, Traits
 from pytest_lxcontainer.image import Image, ImageConfig, Reference
 from pytest_lxcontainer.image.digest import sha256_of
 from tests.fakes.backend import FakeBackend

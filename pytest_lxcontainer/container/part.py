@@ -1,0 +1,51 @@
+"""What the parts of a `Container` share; each part is a group of its methods."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from ..image.image import Image
+from .backend import Backend, Status
+from .spec import ContainerSpec
+from .traits import Traits
+
+T = TypeVar("T")
+
+
+class Part:
+    """A container of *backend* that has its directory and address and is not started."""
+
+    def __init__(self, backend: Backend, spec: ContainerSpec, image: Image, traits: Traits = Traits()) -> None:
+        self._backend = backend
+        self._spec = spec
+        self._traits = traits
+        self.image = image
+        reserved = backend.create(spec)
+        self.id = reserved.name
+        """Unique in the run."""
+        self._ips = reserved.ips
+        self._last: Status = reserved
+        self._destroyed = False
+
+    @property
+    def name(self) -> str:
+        """Its host name, under which its peers resolve it."""
+        return self._spec.hostname
+
+    def status(self) -> Status:
+        """State, pid and exit code at one moment; what was last known once it is destroyed."""
+        if not self._destroyed:
+            self._last = self._backend.status(self.id)
+        return self._last
+
+    def _timed(self, operation: str, work: Callable[[], T]) -> T:
+        __tracebackhide__ = True
+        if self._traits.observer is None:
+            return work()
+        begin = time.monotonic()
+        try:
+            return work()
+        finally:
+            self._traits.observer(self, operation, time.monotonic() - begin)  # type: ignore[arg-type]  # a whole one
