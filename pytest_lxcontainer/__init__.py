@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .container.limits import Limits as Limits
     from .container.settings import ContainerSettings as ContainerSettings
     from .container.settings import Mount as Mount
+    from .container.snapshots import Change as Change
     from .container.stats import Stats as Stats
     from .container.units import ByteSize as ByteSize
     from .container.units import GiB as GiB
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ByteSize": "container.units",
+    "Change": "container.snapshots",
     "Container": "container.container",
     "ContainerSettings": "container.settings",
     "ExecResult": "container.exec",

@@ -22,12 +22,22 @@
     ├── SupervisorError               the helper process ended or answered nonsense
     └── ContainerError                container
         ├── StartFailedError          exit_code, log
-        ├── NotRunningError           state
+        ├── StateError                state: what the operation asks for is not so in this state
+        │   ├── NotRunningError       it has ended, or has not been started
+        │   │   └── FrozenError       it runs, but stands still
+        │   ├── AlreadyRunningError   it has been started already
+        │   ├── AlreadyFrozenError    it stands still already
+        │   ├── NotFrozenError        it does not stand still
+        │   └── DestroyedError        it is no more
+        ├── UnknownItemError          also KeyError: a cgroup file, configuration key, device or interface is not there
+        ├── KernelRefusedError        also OSError: a limit, cgroup file, device or interface cannot be had like that
+        ├── NotPermittedError         only root may do this
         ├── NotDelegatedError         the operation needs cgroups that this user may not make
         ├── ContainerDiedError        exit_code, log: it ended while something waited for it
         ├── ExecFailedError           result
         ├── ExecTimeoutError          args, timeout, stdout, stderr
         ├── WaitTimeoutError          awaited, timeout, last_seen
+        ├── SnapshotNotFoundError     no such snapshot of this container, or it went with its run
         └── ContainerFileError        path, also OSError
 
 Every error prints as what happened, the details a line each, and the hint: what to do about it.
@@ -170,12 +180,52 @@ class StartFailedError(ContainerError):
         self.log = log
 
 
-class NotRunningError(ContainerError):
-    """The operation needs a running container; *state* is the one it is in."""
+class StateError(ContainerError):
+    """The container's *state*, LXC's word or ``DESTROYED``, forbids the operation."""
 
     def __init__(self, message: str, *, state: str = "", **kwargs: Any) -> None:
         super().__init__(message, **kwargs)
         self.state = state
+
+
+class NotRunningError(StateError):
+    """The operation needs a running container; *state* is the one it is in."""
+
+
+class FrozenError(NotRunningError):
+    """The operation needs processes that can go on, and the container is frozen."""
+
+
+class AlreadyRunningError(StateError):
+    """What runs cannot be started."""
+
+
+class AlreadyFrozenError(StateError):
+    """What stands still cannot be frozen."""
+
+
+class NotFrozenError(StateError):
+    """What does not stand still cannot be unfrozen."""
+
+
+class DestroyedError(StateError):
+    """The container has been destroyed: nothing is left of it."""
+
+
+class UnknownItemError(ContainerError, KeyError):
+    """There is no such cgroup file, configuration key, device or interface."""
+
+
+class KernelRefusedError(ContainerError, OSError):
+    """The kernel does not take a limit, a cgroup file's value, a device or an interface; *errno* as usual, or 0."""
+
+    def __init__(self, message: str, *, errno: int = 0, **kwargs: Any) -> None:
+        super().__init__(message, **kwargs)
+        self.errno = errno
+
+
+class NotPermittedError(ContainerError):
+    """Only root may do this, and the run is an ordinary user's."""
 
 
 class NotDelegatedError(ContainerError):
@@ -222,6 +272,10 @@ class WaitTimeoutError(ContainerError):
         self.awaited = awaited
         self.timeout = timeout
         self.last_seen = last_seen
+
+
+class SnapshotNotFoundError(ContainerError):
+    """An image that is no snapshot of this container, or one that is gone with the run it was made in."""
 
 
 class ContainerFileError(ContainerError, OSError):

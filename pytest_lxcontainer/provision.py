@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,13 @@ from .container.backend import Backend
 from .container.container import Container
 from .container.resolve import resolve, traits_of
 from .container.settings import ContainerSettings
-from .container.spec import ContainerSpec
+from .container.shared import Share, SharedContainer
 from .container.traits import Observer
-from .errors import LxContainerError, StoreError
+from .errors import InvalidSettingsError, LxContainerError, SnapshotNotFoundError, StoreError
 from .image import Image, ImageName, parse_name
 from .lockfile import LockFile, Mode, Uses
 from .pull import Puller, Watch, is_there
-from .rootfs.overlay import Overlay, stat_path
+from .rootfs.overlay import Overlay, may_lack
 from .rootfs.sandboxes import Sandboxes
 from .settings import Settings, parse_mirrors, parse_timeout
 from .store.images import ImageRecord
@@ -165,31 +166,37 @@ class Provisioner:
         *,
         name: str | None = None,
         group: str | None = None,
+        share: Share | None = None,
         **settings: Any,
     ) -> Container:
         """A new container of *image* that has its directory and address, and is not started.
 
-        *name* is its host name. Containers of one *group* resolve one another by name. The rest is as in
+        *name* is its host name. Containers of one *group* resolve one another by name. With *share* it is the one that
+        other processes of the run have, or are to have, in common with this (`SharedContainer`). The rest is as in
         `ContainerSettings`.
         """
         wanted = ContainerSettings.of(command=command, **settings)
         pulled = self._image_for(image, wanted.privileged)
         try:
-            return self._clone(pulled, wanted, name, group)
+            return self._clone(pulled, wanted, name, group, share)
         except StoreError:
             if is_there(pulled):
                 raise
         # A prune came before this run could say that it uses the image.
-        return self._clone(self._image_for(pulled, wanted.privileged), wanted, name, group)
+        return self._clone(self._image_for(pulled, wanted.privileged), wanted, name, group, share)
 
-    def _clone(self, pulled: Image, wanted: ContainerSettings, name: str | None, group: str | None) -> Container:
+    def _clone(
+        self, pulled: Image, wanted: ContainerSettings, name: str | None, group: str | None, share: Share | None
+    ) -> Container:
         spec = resolve(pulled, wanted, name, group or uuid.uuid4().hex)
         backend = self.backend
         self._claim(pulled)
-        container = Container(
-            backend, spec, pulled, traits_of(pulled, wanted, spec, self.settings.timeout, self._observer)
-        )
-        self._make_cwd(container, spec, wanted.privileged)
+        traits = traits_of(pulled, wanted, spec, self.settings.timeout, self._observer)
+        if share is not None:
+            spec = replace(spec, shared=share.key, sharers=share.processes)
+        container = (SharedContainer if share else Container)(backend, spec, pulled, traits)
+        if container.is_first:
+            self._make_dirs(container, (spec.cwd, *spec.volumes), wanted.privileged)
         return container
 
     def run(
@@ -212,25 +219,46 @@ class Provisioner:
     def _image_for(self, image: str | ImageName | Image, privileged: bool) -> Image:
         if not isinstance(image, Image):
             return self.pull(image, privileged=privileged)
+        if image.snapshot:
+            return _usable(image, privileged)
         return image if is_there(image) and not privileged else self.pull(image.reference, privileged=privileged)
 
     def _claim(self, image: Image) -> None:
-        """Keep a prune from dropping the layers while this run lives."""
-        fresh = [path for path in image.lower_dirs if path not in self._claimed]
+        """Keep a prune from dropping the layers while this run lives; its snapshots are its own."""
+        layers = (path for path in image.lower_dirs if path.parent == self.layout.layers_dir)
+        fresh = [path for path in layers if path not in self._claimed]
         if fresh:
             from .store.claims import claim_layers
 
             claim_layers(self.layout, self.identity.run_id, fresh)
             self._claimed.update(fresh)
 
-    def _make_cwd(self, container: Container, spec: ContainerSpec, privileged: bool) -> None:
-        """Make a working directory that the image does not have, as Docker does."""
-        if spec.cwd == "/" or stat_path(container.image.lower_dirs, spec.cwd) is not None:
+    def _make_dirs(self, container: Container, paths: Iterable[str], privileged: bool) -> None:
+        """Make the directories, the working directory and the volumes, that the image does not have, as Docker does.
+
+        A volume is a directory of the container's own files: as fresh as they, and with what the image has there.
+        """
+        lacking = [path for path in paths if may_lack(container.image.lower_dirs, path)]
+        if not lacking:
             return
         upper_dir = self.layout.upper_dir(self.identity.run_id, container.id)
         overlay = Overlay(container.image.lower_dirs, upper_dir)
         try:
-            self._sandboxes.sandbox(privileged=privileged).make_dirs(overlay, spec.cwd)
+            for path in lacking:
+                self._sandboxes.sandbox(privileged=privileged).make_dirs(overlay, path)
         except BaseException:
             container.destroy()
             raise
+
+
+def _usable(snapshot: Image, privileged: bool) -> Image:
+    """*snapshot*, if it is there and containers of this kind can have its files."""
+    if not is_there(snapshot):
+        raise SnapshotNotFoundError(f"{snapshot.title} went with the run it was made in")
+    if snapshot.privileged != privileged:
+        kinds = ("with a user namespace", "without one (privileged)")
+        raise InvalidSettingsError(
+            f"{snapshot.title} is of a container {kinds[snapshot.privileged]}; its files have other owners elsewhere",
+            hint=f"pass privileged={snapshot.privileged}",
+        )
+    return snapshot

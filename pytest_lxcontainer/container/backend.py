@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any, Protocol
 
+from ..errors import LxContainerError
+from .control import Control
 from .spec import ContainerSpec
 from .stats import Stats
 
@@ -59,14 +62,43 @@ class ExecHandle(Protocol):
         """End it and every process it started, now."""
 
 
-class Backend(Protocol):
-    """A dozen operations on containers, addressed by the name that `create` gave.
+class LogHandle(Protocol):
+    """A log that is read while it is written."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until there may be more to `read`, at most *timeout* seconds; false once the container has ended."""
+
+    def read(self) -> bytes:
+        """Everything that has not been read yet."""
+
+    def close(self) -> None:
+        """Have done with it."""
+
+
+class Backend(Control, Protocol):
+    """The operations on containers, addressed by the name that `create` gave.
 
     Each raises an error of the `LxContainerError` tree; none returns a failure.
     """
 
     def create(self, spec: ContainerSpec) -> Status:
         """Reserve name, directory and address; nothing runs yet. The container exists for `status` from here on."""
+
+    def share(self, spec: ContainerSpec, timeout: float) -> tuple[Status, bool]:
+        """`create`, or join: one container for all processes that ask with the same `ContainerSpec.shared`.
+
+        True for the first, who is to `start` it and then `settle` it; the others wait for that, at most *timeout*
+        seconds. Raises what it was settled with, or `InvalidSettingsError` where the rest of *spec* differs.
+        """
+
+    def settle(self, name: str, error: LxContainerError | None = None) -> None:
+        """Let the others have a shared container that is ready, or the error that kept it from that."""
+
+    def release(self, name: str) -> None:
+        """Have done with a shared container, as the end of the process does too.
+
+        It is destroyed when `ContainerSpec.sharers` processes have. Unknown names are fine.
+        """
 
     def start(self, name: str, timeout: float) -> Status:
         """Start it and return once its command has been executed, or has ended."""
@@ -84,10 +116,10 @@ class Backend(Protocol):
         """Kill it and give everything back; the files may go after this returns. Unknown names are fine."""
 
     def freeze(self, name: str) -> None:
-        """Halt all its processes."""
+        """Halt all its processes; `AlreadyFrozenError` where they are."""
 
     def unfreeze(self, name: str) -> None:
-        """Let them go on."""
+        """Let them go on; `NotFrozenError` where they do."""
 
     def exec(self, name: str, spec: ExecSpec, stdio: Sequence[int]) -> ExecHandle:
         """Run a command with the three given file descriptors, which stay the caller's."""
@@ -98,11 +130,35 @@ class Backend(Protocol):
     def stats(self, name: str) -> Stats:
         """Measure it."""
 
+    def follow(self, name: str, since: float = 0.0) -> LogHandle:
+        """Read the log from *since* on as it is written."""
+
     def open_file(self, name: str, path: str, mode: str, permissions: int = 0o644) -> IO[bytes]:
         """Open a file in it, ``"rb"`` or ``"wb"``, as its root; links resolve inside the container only."""
 
     def list_files(self, name: str, path: str) -> list[str] | None:
         """Names in a directory, an empty list for anything else that exists, ``None`` for what does not."""
+
+    def snapshot(self, name: str) -> tuple[str, ...]:
+        """Seal what it has written as one more layer, running or not; returns all its layers then, base first."""
+
+    def restore(self, name: str, lower_dirs: Sequence[str]) -> Status:
+        """Give it the files of *lower_dirs* (base first) and no others; it is killed first where it runs."""
+
+    def diff(self, name: str, since: Sequence[str]) -> list[tuple[str, str, int]]:
+        """Tell what of its files differs from *since* (layers, base first): how, path, bytes; by path."""
+
+    def copy_in(self, name: str, host_path: str, path: str, owner: str | None) -> str:
+        """Copy a file or tree into it, for *owner* (``None``: the host's ids); returns the path of what was made."""
+
+    def copy_out(self, name: str, path: str, host_path: str) -> Path:
+        """Copy a file or tree out of it; returns the path of what was made."""
+
+    def mount(self, name: str, source: str, path: str, read_only: bool) -> None:
+        """Mount a file or directory of the host in it while it runs."""
+
+    def unmount(self, name: str, path: str) -> None:
+        """Undo a mount while it runs."""
 
     def names(self) -> dict[str, Any]:
         """Every container of the run, by name, with its image, state and group."""

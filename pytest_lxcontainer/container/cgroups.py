@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+_UNLIMITED = 1 << 60
+"""cgroup v1 writes "no limit" as the largest page-aligned number; anything this large is one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Hierarchies:
@@ -83,6 +86,24 @@ def entry_files(cgroups: Mapping[str, Path]) -> tuple[Path, ...]:
     """
     v1 = dict.fromkeys(path / "tasks" for name, path in cgroups.items() if name)
     return tuple(v1) or tuple(path / "cgroup.procs" for path in cgroups.values())
+
+
+def number_in(path: Path) -> int | None:
+    """The number in a cgroup's file; ``None`` for no limit, and where there is no such file."""
+    try:
+        text = path.read_text().strip()
+    except OSError:
+        return None
+    return int(text) if text.lstrip("-").isdigit() and int(text) < _UNLIMITED else None
+
+
+def table_in(path: Path) -> dict[str, int]:
+    """A file of ``key number`` lines; empty where there is no such file."""
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return {}
+    return {parts[0]: int(parts[1]) for line in lines if len(parts := line.split()) == 2}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,11 @@ from ..errors import ExecTimeoutError, InvalidSettingsError
 from ..rootfs.users import User, resolve_user
 from .backend import ExecSpec
 from .contents import Contents
-from .exec import Command, ExecResult, Pipes, Process, argv, run
+from .exec import Command, ExecResult, Pipes, Process, argv, run, shell_line
+from .logs import Logs
 
 
-class Commands(Contents):
+class Commands(Logs, Contents):
     """`exec` and its kin."""
 
     @overload
@@ -74,8 +75,9 @@ class Commands(Contents):
                 error.stdout, error.stderr = _decoded(error.stdout), _decoded(error.stderr)
             raise
         result: ExecResult[str] | ExecResult[bytes] = _as_text(raw) if text else raw
-        if check:
-            result.check()
+        if check and result.exit_code != 0:
+            # Asked for before it is raised: an exception that is being handled would be shown as well.
+            result.check(container=self.id, again=self._again(spec))
         return result
 
     def check_output(self, command: Command, **options: Any) -> str:
@@ -109,6 +111,11 @@ class Commands(Contents):
             complete["HOME"] = who.home
         complete.update(env or {})
         return ExecSpec(words, tuple(complete.items()), cwd or self._spec.cwd, who.uid, who.gid, who.groups)
+
+    def _again(self, spec: ExecSpec) -> str:
+        """A line for a shell of the host that runs *spec* once more; empty where the container has ended."""
+        pid = self.status().pid
+        return "" if pid is None else shell_line(spec, pid, user_namespace=not self._spec.privileged)
 
     def _default_user(self) -> User:
         return User(self._spec.uid, self._spec.gid, self._spec.groups, self._traits.home, "")

@@ -10,13 +10,15 @@ import time
 from dataclasses import replace
 from functools import partial
 
-from ..errors import ContainerError, StartFailedError
+from ..errors import ContainerError, InvalidSettingsError, StartFailedError
 from ..image.config import Healthcheck
+from ..image.image import Image
 from . import wait
 from .backend import Status
-from .commands import Commands
 from .executable import problem
+from .low_level import LowLevel
 from .signals import signal_number
+from .snapshots import Snapshots
 from .stats import Stats
 from .traits import DEFAULT_TIMEOUT
 from .wait import Condition
@@ -24,10 +26,14 @@ from .wait import Condition
 CANNOT_EXECUTE = 255
 """What LXC's init ends with when it could not execute its command."""
 
-STOP_TIMEOUT = 10.0
+STATES = ("STOPPED", "STARTING", "RUNNING", "STOPPING", "FROZEN")
+"""LXC's words for the states that a container may be seen in."""
+
+STOP_TIMEOUT = 1.0
+"""Seconds to end in: a server under test needs some milliseconds, and what ignores the signal is not waited for."""
 
 
-class Container(Commands):
+class Container(Snapshots, LowLevel):
     """One container: a clone of an image that can be run, asked, reached, changed and thrown away.
 
     Made by a fixture, or by `Provisioner.run`; destroyed by its fixture, by leaving a ``with`` block, or by `destroy`.
@@ -35,7 +41,7 @@ class Container(Commands):
     """
 
     def __repr__(self) -> str:
-        return f"<Container {self.id} of {self.image.reference.familiar}>"
+        return f"<Container {self.id} of {self.image.title}>"
 
     def __enter__(self) -> Container:
         return self
@@ -119,16 +125,6 @@ class Container(Commands):
         """Names of its network interfaces."""
         return ["lo", *sorted(self.stats().networks)]
 
-    # logs
-
-    def logs(self, since: float | None = None) -> str:
-        """What its command wrote to stdout and stderr, in the order written; *since* is in seconds since the epoch."""
-        return self._backend.logs(self.id, since or 0.0).decode("utf-8", "replace")
-
-    def log_tail(self, lines: int = 20) -> str:
-        """The last *lines* of the log."""
-        return "\n".join(self.logs().splitlines()[-lines:])
-
     # life
 
     def start(self) -> Container:
@@ -167,7 +163,10 @@ class Container(Commands):
         )
 
     def stop(self, timeout: float = STOP_TIMEOUT) -> None:
-        """Send the image's stop signal; SIGKILL after *timeout* seconds. Returns once it has ended; its files stay."""
+        """Send the image's stop signal; SIGKILL after *timeout* seconds. Returns once it has ended; its files stay.
+
+        What is frozen goes on to end; what is not running is left as it is.
+        """
         self._last = self._timed("stop", lambda: self._backend.stop(self.id, timeout))
 
     def restart(self, timeout: float = STOP_TIMEOUT) -> Container:
@@ -175,20 +174,40 @@ class Container(Commands):
         self.stop(timeout)
         return self.start()
 
+    def restore(self, image: Image | None = None) -> Container:
+        """Put its files back to those of its snapshot *image*, or (default) of the image it was made of.
+
+        A running one is killed, and started again with the same address and log; returns when it is ready. Raises
+        `SnapshotNotFoundError` for an image that is none of its own.
+        """
+        __tracebackhide__ = True
+        ran = self.running
+        self._put_back(image)
+        return self.start() if ran else self
+
     def kill(self, signal: int | str = "SIGKILL") -> None:
-        """Send a signal, as number or name (``"SIGHUP"``, ``"HUP"``), to its command."""
+        """Send a signal, as number or name (``"SIGHUP"``, ``"HUP"``), to its command.
+
+        While it is frozen, SIGKILL ends it at once, and others arrive when it goes on.
+        """
         self._backend.signal(self.id, signal_number(signal))
 
     def freeze(self) -> None:
-        """Halt all its processes where they are."""
+        """Halt all its processes where they are; `AlreadyFrozenError` where they stand still."""
         self._backend.freeze(self.id)
 
     def unfreeze(self) -> None:
-        """Let its processes go on."""
+        """Let its processes go on; `NotFrozenError` where they do."""
         self._backend.unfreeze(self.id)
 
     def wait(self, state: str, timeout: float = DEFAULT_TIMEOUT) -> None:
-        """Wait for *state*, LXC's word; `WaitTimeoutError` after *timeout* seconds."""
+        """Wait for *state*, LXC's word; `WaitTimeoutError` after *timeout* seconds.
+
+        Any other state than ``STOPPED`` is waited for while it runs: `ContainerDiedError` when it has ended.
+        """
+        state = state.upper()
+        if state not in STATES:
+            raise InvalidSettingsError(f"there is no state {state!r}", hint=f"there are: {' '.join(STATES)}")
 
         def reached(container: Container) -> bool:
             return container.state == state
@@ -209,6 +228,10 @@ class Container(Commands):
             self._timed("destroy", lambda: self._backend.destroy(self.id))
             self._destroyed = True
             self._last = replace(self._last, state="STOPPED", pid=None)
+
+    def release(self) -> None:
+        """Have done with it: `destroy`, unless other processes of the run share it."""
+        self.destroy()
 
     # stats
 

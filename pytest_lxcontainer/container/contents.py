@@ -1,12 +1,18 @@
-"""Reading and writing a container's files."""
+"""Reading, writing and copying a container's files, and mounting the host's."""
 
 from __future__ import annotations
+
+import os
+from pathlib import Path
 
 from .part import Part
 
 
 class Contents(Part):
-    """Files and directories as the container sees them."""
+    """Files and directories as the container sees them, whether it runs, is frozen, or does not run.
+
+    Where it does not run, its files are those of the image with its own changes, without mounts.
+    """
 
     def read_bytes(self, path: str) -> bytes:
         """Content of the regular file *path*; `ContainerFileError`, an `OSError`, where it cannot be read."""
@@ -36,3 +42,38 @@ class Contents(Part):
         if names is None:
             raise FileNotFoundError(f"{path} in container {self.name}")
         return names
+
+    def copy_in(self, host_path: str | os.PathLike[str], path: str, *, owner: str | int | None = "0:0") -> str:
+        """Copy a file or a directory with all in it from the host; returns the path of what was made.
+
+        To an existing directory it goes under its own name (``DIR/.``: only what is in it), to another *path* as that,
+        whose directory must exist. It replaces files, and adds to directories. *owner* is a name or id of the
+        container, or ``"user:group"``; ``None`` keeps the host's ids, as numbers. Modes, times and links are kept;
+        devices, FIFOs and sockets in a tree are left out. Raises `OSError` for what cannot be read,
+        `ContainerFileError` for what cannot be written, `InvalidSettingsError` for an unknown owner.
+        """
+        return self._backend.copy_in(self.id, os.fspath(host_path), path, None if owner is None else str(owner))
+
+    def copy_out(self, path: str, host_path: str | os.PathLike[str]) -> Path:
+        """Copy a file or a directory with all in it to the host; returns the path of what was made.
+
+        Names as for `copy_in`. The files are the caller's, without set-id bits. Links are copied as links (*path*
+        itself is followed, inside the container), devices, FIFOs and sockets in a tree are left out, and nothing
+        outside *host_path* is written. Raises `ContainerFileError` for what cannot be read, `OSError` for what cannot
+        be written.
+        """
+        return self._backend.copy_out(self.id, path, os.fspath(host_path))
+
+    def mount(self, host_path: str | os.PathLike[str], path: str, *, read_only: bool = False) -> None:
+        """Show a file or directory of the host at *path*, made if absent, until `unmount` or its end.
+
+        `NotRunningError` unless it is running, `FileNotFoundError` where the host has no such file,
+        `ContainerFileError` where it cannot be mounted.
+        """
+        source = Path(host_path).absolute()
+        source.stat()
+        self._backend.mount(self.id, str(source), path, read_only)
+
+    def unmount(self, path: str) -> None:
+        """Undo a mount, also one of its settings'; `ContainerFileError` (EINVAL) where none is."""
+        self._backend.unmount(self.id, path)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import selectors
 import shlex
+import signal
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Generic, TypeVar
 
 from ..errors import ExecFailedError, ExecTimeoutError, SupervisorError
@@ -32,14 +34,20 @@ class ExecResult(Generic[Output]):
     stderr: Output
     duration: float
 
-    def check(self) -> ExecResult[Output]:
-        """Return self if the exit code is 0, else raise `ExecFailedError` with both streams."""
+    def check(self, *, container: str = "", again: str = "") -> ExecResult[Output]:
+        """Return self if the exit code is 0, else raise `ExecFailedError` with both streams.
+
+        *container* is where it ran, *again* a shell's line that runs it once more.
+        """
         __tracebackhide__ = True
         if self.exit_code != 0:
+            where = f" in container {container}" if container else ""
             raise ExecFailedError(
-                f"command ended with exit code {self.exit_code}: {shlex.join(self.args)}",
+                f"command{where} {_how(self.exit_code)}: {shlex.join(self.args)}",
                 details=f"stdout:\n{_text(self.stdout)}\nstderr:\n{_text(self.stderr)}",
+                hint=f"while the container runs, run it again with: {again}" if again else "",
                 result=self,
+                container=container,
             )
         return self
 
@@ -47,6 +55,22 @@ class ExecResult(Generic[Output]):
 def argv(command: Command, shell: Sequence[str] = ("/bin/sh", "-c")) -> tuple[str, ...]:
     """A list is argv as it is, a string goes through *shell*."""
     return (*shell, command) if isinstance(command, str) else tuple(str(word) for word in command)
+
+
+def shell_line(spec: ExecSpec, pid: int, *, user_namespace: bool) -> str:
+    """What a person types on the host, as the user the tests run as, to run *spec* in the container of init *pid*.
+
+    With nsenter(1), which is on every host: without the container's limits and filters.
+    """
+    # An ordinary user may enter by init's child only: init itself is opaque (PR_SET_DUMPABLE of prctl(2)).
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    target = next(iter(children.read_text().split()), str(pid)) if children.exists() else str(pid)
+    namespaces = ["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"]
+    if user_namespace:
+        namespaces.append("--user")
+    variables = [f"{key}={value}" for key, value in spec.env]
+    options = ["--target", target, *namespaces, f"--wdns={spec.cwd}", f"--setgid={spec.gid}", f"--setuid={spec.uid}"]
+    return f'{shlex.join(["env", "-i", *variables])} "$(command -v nsenter)" {shlex.join([*options, "--", *spec.args])}'
 
 
 def run(
@@ -246,6 +270,15 @@ def _read(fd: int, buffer: bytearray) -> bool:
         return True
     buffer += data
     return bool(data)
+
+
+def _how(exit_code: int) -> str:
+    if exit_code >= 0:
+        return f"ended with exit code {exit_code}"
+    try:
+        return f"was killed by {signal.Signals(-exit_code).name} (exit code {exit_code})"
+    except ValueError:
+        return f"was killed by signal {-exit_code} (exit code {exit_code})"
 
 
 def _text(output: str | bytes) -> str:

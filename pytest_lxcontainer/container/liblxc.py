@@ -8,19 +8,25 @@ wait for, and the kernel a parent whose death ends the whole container.
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import re
 import signal
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import lxc
 
+from ..errors import ContainerError
 from .lxc_config import WRITTEN_OUT
+from .spec import ContainerSpec
 
 PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
 
+CANNOT_BECOME = 254
 STARTED, REFUSED = 0, 1
 """Exit codes of a monitor: the container ran and ended, or liblxc would not start it."""
 
@@ -28,26 +34,23 @@ _KILLED = 128
 _ENDED = re.compile(r"Child <\d+> ended on (error|signal)[^(\n]*\((\d+)\)")
 _PROBLEM = re.compile(r"\b(ERROR|CRIT|ALERT|FATAL)\s+(\S+) - \S+:(\w+):\d+ - (.*)")
 _libc = ctypes.CDLL(None)
+_register_atfork = _libc.__register_atfork  # what pthread_atfork(3) comes to
 
 version: str = lxc.version
 
 
-def start_monitor(
-    name: str, lxcpath: Path, command: Sequence[str], env: Mapping[str, str], stdio: Sequence[int]
-) -> int:
+def start_monitor(name: str, lxcpath: Path, spec: ContainerSpec, stdio: Sequence[int]) -> int:
     """Start the container whose configuration file is ``lxcpath/name/config``; returns its monitor's pid.
 
-    *stdio* become the command's stdin, stdout and stderr. The command runs under LXC's own small init.
+    *stdio* become the command's stdin, stdout and stderr.
     """
     pid = os.fork()
     if pid == 0:
-        _monitor(name, lxcpath, command, env, stdio)
+        _monitor(name, lxcpath, spec, stdio)
     return pid
 
 
-def _monitor(
-    name: str, lxcpath: Path, command: Sequence[str], env: Mapping[str, str], stdio: Sequence[int]
-) -> NoReturn:
+def _monitor(name: str, lxcpath: Path, spec: ContainerSpec, stdio: Sequence[int]) -> NoReturn:
     code = REFUSED
     try:
         parent = os.getppid()
@@ -58,14 +61,104 @@ def _monitor(
                 os.dup2(fd, number)
             _default_signals()
             # LXC takes the values of lxc.environment items without one from here; WRITTEN_OUT keeps its own.
-            os.environ.update({key: value for key, value in env.items() if key not in WRITTEN_OUT})
+            os.environ.update({key: value for key, value in spec.env if key not in WRITTEN_OUT})
             # Where an ordinary user's lock files go: to be removed with the run.
             os.environ["XDG_RUNTIME_DIR"] = str(lxcpath)
+            if spec.init:
+                _Init(spec).expect()
             container = lxc.Container(name, str(lxcpath))
-            started = container.start(useinit=True, daemonize=False, close_fds=True, cmd=tuple(command))
+            started = container.start(useinit=spec.init, daemonize=False, close_fds=True, cmd=spec.command)
             code = STARTED if started else REFUSED
     finally:
         os._exit(code)
+
+
+class _Init:
+    """What LXC's init, a copy of this process, does besides: around the fork in which it makes the command."""
+
+    def __init__(self, spec: ContainerSpec) -> None:
+        self._spec = spec
+        self._is_init = False
+        self._handlers = tuple(ctypes.CFUNCTYPE(None)(handler) for handler in (self._hide, self._become_user))
+
+    def expect(self) -> None:
+        """Have the C library's fork(2) call this, in this process and its copies."""
+        before, in_child = self._handlers
+        _register_atfork(before, None, in_child, None)
+
+    def _hide(self) -> None:
+        """Close init to the container's other processes: memory, open files, executable.
+
+        Not dumpable, it is open only to those with CAP_SYS_PTRACE on the host (ptrace(2), "access mode checking"). The
+        execve of the command ends that for the command.
+        """
+        self._is_init = os.getpid() == 1
+        if self._is_init:
+            _libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+    def _become_user(self) -> None:
+        """Here, since LXC 5.0 has ``lxc.init.groups`` and goes by it too late or never."""
+        if not self._is_init:
+            return
+        try:
+            os.setgroups(list(self._spec.groups))
+            os.setresgid(self._spec.gid, self._spec.gid, self._spec.gid)
+            os.setresuid(self._spec.uid, self._spec.uid, self._spec.uid)
+        except BaseException:  # nothing may go on as root; what is raised in a callback is only printed
+            os._exit(CANNOT_BECOME)
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A process that asks LXC for a container's configuration, as JSON into a pipe."""
+
+    pid: int
+    output: int
+
+    def kill(self) -> None:
+        """End it: LXC does not answer."""
+        os.kill(self.pid, signal.SIGKILL)
+
+    def result(self) -> Any:
+        """What it found, once it has ended; raises `ContainerError` where it found nothing out."""
+        with os.fdopen(self.output, "rb") as output:
+            text = output.read()
+        os.waitpid(self.pid, 0)
+        if not text:
+            raise ContainerError("LXC did not tell the container's configuration", hint="see: lxcontainer doctor")
+        return json.loads(text)
+
+
+def start_reader(name: str, lxcpath: Path, key: str | None, env: Mapping[str, str]) -> Reader:
+    """Ask for the values of *key*, a line for each (``null`` for an unknown key), or for all keys.
+
+    A running container's monitor is asked, else its configuration file, which LXC reads only where its *env* is.
+    """
+    output, theirs = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.environ.update({name: value for name, value in env.items() if name not in WRITTEN_OUT})
+            os.environ["XDG_RUNTIME_DIR"] = str(lxcpath)
+            answer = _configuration(lxc.Container(name, str(lxcpath)), key)
+            with os.fdopen(theirs, "w") as file:
+                json.dump(answer, file)
+        finally:
+            os._exit(0)
+    os.close(theirs)
+    return Reader(pid, output)
+
+
+def _configuration(container: Any, key: str | None) -> Any:
+    if key is None:
+        return list(container.get_keys())
+    try:
+        value = container.get_config_item(key)
+        if container.running:
+            value = container.get_running_config_item(key) or value
+    except KeyError:
+        return None
+    return (value if isinstance(value, str) else "\n".join(value or ())).rstrip("\n")
 
 
 def _default_signals() -> None:

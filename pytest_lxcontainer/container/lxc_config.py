@@ -12,21 +12,16 @@ from pathlib import Path
 from ..errors import InvalidSettingsError
 from ..rootfs.idmap import IdMap
 from ..rootfs.overlay import Overlay
+from .capabilities import HARMFUL, NUMBERS, is_system, kept_capabilities
 from .limits import cgroup_v1_items, cgroup_v2_items
 from .spec import ContainerSpec
 
 Item = tuple[str, str]
 
-DROPPED_CAPABILITIES = (
-    "mac_admin",
-    "mac_override",
-    "sys_module",
-    "sys_rawio",
-    "sys_time",
-    "syslog",
-    "wake_alarm",
-)
-"""Never needed by a service under test, and harmful without a user namespace around them."""
+MASKED_FILES = ("interrupts", "kcore", "key-users", "keys", "latency_stats", "sched_debug", "timer_list", "timer_stats")
+"""Files of /proc that tell of the host or are its own: Docker's list, of which a kernel has some."""
+
+MASKED_DIRECTORIES = ("proc/acpi", "proc/asound", "proc/scsi", "sys/firmware", "sys/devices/virtual/powercap")
 
 WRITTEN_OUT = ("PATH", "XDG_RUNTIME_DIR")
 """Variables that LXC itself goes by, to find its helper programs and lock files: it must not see an image's."""
@@ -65,7 +60,7 @@ class Place:
     cgroup: str | None
     cgroups_on_v1: bool
     limits_apply: bool
-    seccomp_profile: Path | None
+    seccomp_profile: Path
     disks: tuple[str, ...] = ()
 
     @property
@@ -85,12 +80,6 @@ def lxc_items(spec: ContainerSpec, place: Place) -> Iterator[Item]:
     yield from _confinement_items(spec, place)
     yield from _cgroup_items(spec, place)
     yield from _network_items(place.interface)
-
-
-def dropped_capabilities(spec: ContainerSpec) -> tuple[str, ...]:
-    """The capabilities, by LXC's names, that no process of the container may have."""
-    kept = {name.lower().removeprefix("cap_") for name in spec.cap_add}
-    return () if "all" in kept else tuple(name for name in DROPPED_CAPABILITIES if name not in kept)
 
 
 def render(items: Iterator[Item]) -> str:
@@ -120,6 +109,8 @@ def _console_items(place: Place) -> Iterator[Item]:
 def _device_items(spec: ContainerSpec, place: Place) -> Iterator[Item]:
     yield "lxc.autodev", "1"
     yield "lxc.mount.auto", "proc:mixed sys:mixed"
+    if not spec.privileged:
+        yield from _masks()
     yield "lxc.mount.entry", "tmpfs dev/shm tmpfs rw,nosuid,nodev,mode=1777,size=64m,create=dir 0 0"
     yield "lxc.mount.entry", "mqueue dev/mqueue mqueue rw,nosuid,nodev,noexec,optional,create=dir 0 0"
     for name in ("hosts", "hostname", "resolv.conf"):
@@ -136,6 +127,14 @@ def _device_items(spec: ContainerSpec, place: Place) -> Iterator[Item]:
         yield "lxc.mount.entry", f"tmpfs {_escape(target.lstrip('/'))} tmpfs {chosen},create=dir 0 0"
 
 
+def _masks() -> Iterator[Item]:
+    """Nothing where /proc and /sys would tell of the host; what this kernel has not got is passed over."""
+    for name in MASKED_FILES:
+        yield "lxc.mount.entry", f"/dev/null proc/{name} none bind,optional 0 0"
+    for path in MASKED_DIRECTORIES:
+        yield "lxc.mount.entry", f"tmpfs {path} tmpfs ro,nosuid,nodev,noexec,size=4k,optional 0 0"
+
+
 def _escape(text: str) -> str:
     """As fstab(5) wants white space."""
     return text.replace("\\", "\\134").replace(" ", "\\040").replace("\t", "\\011")
@@ -143,20 +142,24 @@ def _escape(text: str) -> str:
 
 def _process_items(spec: ContainerSpec) -> Iterator[Item]:
     yield "lxc.init.cwd", spec.cwd
-    yield "lxc.init.uid", str(spec.uid)
-    yield "lxc.init.gid", str(spec.gid)
-    if spec.groups:
-        yield "lxc.init.groups", ",".join(str(group) for group in spec.groups)
+    if not spec.init:
+        # LXC's init makes the command its user itself: `liblxc`.
+        yield "lxc.init.uid", str(spec.uid)
+        yield "lxc.init.gid", str(spec.gid)
     for name, value in spec.env:
         # Without a value LXC takes it from its own environment, where it may hold any character.
         yield "lxc.environment", f"{name}={value}" if name in WRITTEN_OUT else name
 
 
 def _confinement_items(spec: ContainerSpec, place: Place) -> Iterator[Item]:
-    if dropped := dropped_capabilities(spec):
-        yield "lxc.cap.drop", " ".join(dropped)
-    if place.seccomp_profile is not None:
-        yield "lxc.seccomp.profile", str(place.seccomp_profile)
+    kept = kept_capabilities(spec)
+    if spec.privileged or is_system(spec) or len(kept) == len(NUMBERS):
+        # Named are those that LXC and the kernel surely know; what they do not, is not dropped.
+        if dropped := sorted(HARMFUL - kept):
+            yield "lxc.cap.drop", " ".join(dropped)
+    else:
+        yield "lxc.cap.keep", " ".join(sorted(kept))
+    yield "lxc.seccomp.profile", str(place.seccomp_profile)
 
 
 def _cgroup_items(spec: ContainerSpec, place: Place) -> Iterator[Item]:

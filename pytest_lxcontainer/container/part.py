@@ -17,17 +17,23 @@ T = TypeVar("T")
 class Part:
     """A container of *backend* that has its directory and address and is not started."""
 
+    is_first = True
+    """Whether no other process had it before."""
+
     def __init__(self, backend: Backend, spec: ContainerSpec, image: Image, traits: Traits = Traits()) -> None:
         self._backend = backend
         self._spec = spec
         self._traits = traits
         self.image = image
-        reserved = backend.create(spec)
+        reserved = self._reserve()
         self.id = reserved.name
         """Unique in the run."""
         self._ips = reserved.ips
         self._last: Status = reserved
         self._destroyed = False
+
+    def _reserve(self) -> Status:
+        return self._backend.create(self._spec)
 
     @property
     def name(self) -> str:

@@ -6,12 +6,13 @@ https://github.com/opencontainers/image-spec/blob/main/conversion.md
 
 from __future__ import annotations
 
+import os
 import re
 
 from ..errors import InvalidSettingsError
-from ..image.config import ImageConfig
+from ..image.config import DEFAULT_STOP_SIGNAL, ImageConfig
 from ..image.image import Image
-from ..rootfs.overlay import read_file
+from ..rootfs.overlay import read_file, stat_path
 from ..rootfs.users import User, resolve_user
 from . import wait
 from .exec import argv
@@ -19,6 +20,12 @@ from .settings import ContainerSettings
 from .signals import signal_number
 from .spec import ContainerSpec
 from .traits import Observer, Readiness, Traits
+
+INITS = frozenset((
+    "init", "systemd", "s6-svscan", "runit", "runit-init", "openrc-init", "tini", "tini-static", "dumb-init",
+    "catatonit", "docker-init", "my_init",
+))  # fmt: skip
+"""Programs whose business is to be process 1: systemd, s6 (whose overlay is ``/init``), runit and the small ones."""
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -32,11 +39,12 @@ def resolve(image: Image, wanted: ContainerSettings, name: str | None, group: st
     user = _user_of(image, wanted.user)
     hostname = _hostname(wanted.hostname or name or image.reference.repository.rpartition("/")[2])
     aliases = tuple(wanted.aliases) + ((name,) if name and name != hostname else ())
+    command = _command_of(image, wanted)
     return ContainerSpec(
         hostname=hostname,
         group=group,
         lower_dirs=tuple(str(path) for path in image.lower_dirs),
-        command=_command_of(image, wanted),
+        command=command,
         env=tuple(_environment(image.config, wanted, user, hostname).items()),
         cwd=wanted.cwd or image.config.working_dir,
         uid=user.uid,
@@ -49,8 +57,10 @@ def resolve(image: Image, wanted: ContainerSettings, name: str | None, group: st
         limits=wanted.limits,
         privileged=wanted.privileged,
         cap_add=wanted.cap_add,
-        stop_signal=_stop_signal(image.config),
-        image=image.reference.familiar,
+        stop_signal=_stop_signal(image, command[0]),
+        init=_name_of(command[0]) not in INITS if wanted.init is None else wanted.init,
+        image=image.title,
+        volumes=image.config.volumes,
         labels=tuple(wanted.labels.items()),
     )
 
@@ -93,7 +103,7 @@ def _command_of(image: Image, wanted: ContainerSettings) -> tuple[str, ...]:
     words = (*entrypoint, *command)
     if not words:
         raise InvalidSettingsError(
-            f"image {image.reference.familiar} says nothing about what to run",
+            f"image {image.title} says nothing about what to run",
             hint="pass command=…, such as command=['sleep', 'infinity']",
         )
     return words
@@ -120,7 +130,22 @@ def _hostname(text: str) -> str:
     return name
 
 
-def _stop_signal(config: ImageConfig) -> int:
+def _name_of(word: str) -> str:
+    return word.rpartition("/")[2]
+
+
+def _is_systemd(image: Image, word: str) -> bool:
+    """Whether *word* is systemd, or a link to it as ``/sbin/init`` often is."""
+    if _name_of(word) not in ("init", "systemd"):
+        return False
+    found, systemd = (stat_path(image.lower_dirs, path) for path in (word, "/usr/lib/systemd/systemd"))
+    return found is not None and systemd is not None and os.path.samestat(found, systemd)
+
+
+def _stop_signal(image: Image, word: str) -> int:
+    config = image.config
+    if config.stop_signal == DEFAULT_STOP_SIGNAL and _is_systemd(image, word):
+        return signal_number("SIGRTMIN+3")  # "halt", in systemd(1); on SIGTERM it executes itself anew
     try:
         return signal_number(config.stop_signal)
     except InvalidSettingsError as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidSettingsError
+from .capabilities import capability
 from .limits import Limits
 
 NETWORKS = ("default", "none")
@@ -52,7 +53,9 @@ class ContainerSettings:
     a mapping of paths to mount options. *network* is ``"default"`` or ``"none"`` (loopback only). *ports* adds to what
     the image exposes. *ready* is a condition of `pytest_lxcontainer.wait`, a callable taking the container, or several.
     *timeout* is the deadline in seconds for starting and becoming ready. *privileged* runs without a user
-    namespace. *labels* are the user's own notes.
+    namespace; *cap_add* are names of capabilities(7) beyond Docker's usual ones, or ``"ALL"``. *init* tells whether a
+    small init is process 1, which forwards signals and reaps; without it the command itself is. By default it is left
+    out where the command is an init of its own. *labels* are the user's own notes.
     """
 
     command: Sequence[str] | str | None = None
@@ -71,6 +74,7 @@ class ContainerSettings:
     timeout: float | None = None
     privileged: bool = False
     cap_add: tuple[str, ...] = ()
+    init: bool | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -147,6 +151,13 @@ def _ports(value: Any) -> tuple[int, ...]:
     return ports
 
 
+def _capabilities(value: Any) -> tuple[str, ...]:
+    names = _strings("cap_add")(value)
+    for name in names:
+        capability(name)
+    return names
+
+
 def _limits(value: Any) -> Limits:
     if isinstance(value, Limits):
         return value
@@ -195,6 +206,6 @@ _CONVERT: Mapping[str, Callable[[Any], Any]] = {
     "limits": _limits,
     "ready": _ready,
     "timeout": _timeout,
-    "cap_add": _strings("cap_add"),
+    "cap_add": _capabilities,
     "labels": _mapping("labels"),
 }

@@ -16,7 +16,9 @@ class ContainerSpec:
     *lower_dirs* are base first. *env* is complete and *command* is argv. *uid*, *gid* and *groups* are ids inside
     the container. *mounts* are (source, target, read_only); *tmpfs* are (target, options). *network* is
     ``"default"`` or ``"none"``. Containers with the same *group* resolve one another by *hostname* and *aliases*.
-    *stop_signal* is a number.
+    *volumes* are directories that are made where the layers have none, as *cwd* is. *stop_signal* is a number. With
+    *init* the command runs under LXC's own init, else it is process 1 itself. With *shared*, a key, it is for
+    `Backend.share`, by at most *sharers* processes.
     """
 
     hostname: str
@@ -36,8 +38,12 @@ class ContainerSpec:
     privileged: bool = False
     cap_add: tuple[str, ...] = ()
     stop_signal: int = 15
+    init: bool = True
     image: str = ""
     labels: tuple[tuple[str, str], ...] = ()
+    shared: str = ""
+    sharers: int = 1
+    volumes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .cgroups import number_in, table_in
 from .units import ByteSize
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-_UNLIMITED = 1 << 60
-"""cgroup v1 writes "no limit" as the largest page-aligned number; anything this large is one."""
+_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,29 +87,12 @@ def read_stats(init_pid: int, cgroups: Mapping[str, Path], own: bool) -> dict[st
     return figures
 
 
-def _number(path: Path) -> int | None:
-    try:
-        text = path.read_text().strip()
-    except OSError:
-        return None
-    return int(text) if text.lstrip("-").isdigit() and int(text) < _UNLIMITED else None
-
-
-def _table(path: Path) -> dict[str, int]:
-    """A file of ``key number`` lines."""
-    try:
-        lines = path.read_text().splitlines()
-    except OSError:
-        return {}
-    return {parts[0]: int(parts[1]) for line in lines if len(parts := line.split()) == 2}
-
-
 def _from_cgroup1(cgroups: Mapping[str, Path]) -> dict[str, Any]:
     memory, blkio = cgroups["memory"], cgroups.get("blkio")
     cpu = cgroups.get("cpuacct", Path("/nonexistent"))
-    usage, limit = _number(memory / "memory.usage_in_bytes"), _number(memory / "memory.limit_in_bytes")
-    both, both_limit = (_number(memory / f"memory.memsw.{end}_in_bytes") for end in ("usage", "limit"))
-    times = _table(cpu / "cpuacct.stat")
+    usage, limit = number_in(memory / "memory.usage_in_bytes"), number_in(memory / "memory.limit_in_bytes")
+    both, both_limit = (number_in(memory / f"memory.memsw.{end}_in_bytes") for end in ("usage", "limit"))
+    times = table_in(cpu / "cpuacct.stat")
     try:
         per_cpu = (cpu / "cpuacct.usage_percpu").read_text().split()
     except OSError:
@@ -118,25 +101,25 @@ def _from_cgroup1(cgroups: Mapping[str, Path]) -> dict[str, Any]:
     return {
         "source": "cgroup1",
         "memory_usage": usage or 0,
-        "memory_peak": _number(memory / "memory.max_usage_in_bytes"),
+        "memory_peak": number_in(memory / "memory.max_usage_in_bytes"),
         "memory_limit": limit,
         "swap_usage": None if both is None else max(0, both - (usage or 0)),
         "swap_limit": both_limit - limit if both_limit is not None and limit is not None else None,
-        "kernel_memory_usage": _number(memory / "memory.kmem.usage_in_bytes"),
-        "cpu_time": (_number(cpu / "cpuacct.usage") or 0) / 1e9,
+        "kernel_memory_usage": number_in(memory / "memory.kmem.usage_in_bytes"),
+        "cpu_time": (number_in(cpu / "cpuacct.usage") or 0) / 1e9,
         "cpu_time_per_cpu": [int(value) / 1e9 for value in per_cpu],
         "cpu_user": times.get("user", 0) / _TICKS,
         "cpu_system": times.get("system", 0) / _TICKS,
         "io_read": io.get("Read", 0) if blkio else None,
         "io_write": io.get("Write", 0) if blkio else None,
         "pids": _pids(cgroups.get("pids"), memory),
-        "oom_kills": _table(memory / "memory.oom_control").get("oom_kill"),
+        "oom_kills": table_in(memory / "memory.oom_control").get("oom_kill"),
     }
 
 
 def _pids(pids: Path | None, fallback: Path) -> int:
     """Processes and threads, as the pids controller counts them."""
-    counted = _number(pids / "pids.current") if pids else None
+    counted = number_in(pids / "pids.current") if pids else None
     return counted if counted is not None else len((fallback / "tasks").read_text().split())
 
 
@@ -155,23 +138,23 @@ def _blkio_totals(path: Path) -> dict[str, int]:
 
 
 def _from_cgroup2(cgroup: Path) -> dict[str, Any]:
-    cpu, memory = _table(cgroup / "cpu.stat"), _table(cgroup / "memory.stat")
+    cpu, memory = table_in(cgroup / "cpu.stat"), table_in(cgroup / "memory.stat")
     read, written = _io_stat(cgroup / "io.stat")
     return {
         "source": "cgroup2",
-        "memory_usage": _number(cgroup / "memory.current") or 0,
-        "memory_peak": _number(cgroup / "memory.peak"),
-        "memory_limit": _number(cgroup / "memory.max"),
-        "swap_usage": _number(cgroup / "memory.swap.current"),
-        "swap_limit": _number(cgroup / "memory.swap.max"),
+        "memory_usage": number_in(cgroup / "memory.current") or 0,
+        "memory_peak": number_in(cgroup / "memory.peak"),
+        "memory_limit": number_in(cgroup / "memory.max"),
+        "swap_usage": number_in(cgroup / "memory.swap.current"),
+        "swap_limit": number_in(cgroup / "memory.swap.max"),
         "kernel_memory_usage": memory.get("kernel"),
         "cpu_time": cpu.get("usage_usec", 0) / 1e6,
         "cpu_user": cpu.get("user_usec", 0) / 1e6,
         "cpu_system": cpu.get("system_usec", 0) / 1e6,
         "io_read": read,
         "io_write": written,
-        "pids": _number(cgroup / "pids.current") or 0,
-        "oom_kills": _table(cgroup / "memory.events").get("oom_kill"),
+        "pids": number_in(cgroup / "pids.current") or 0,
+        "oom_kills": table_in(cgroup / "memory.events").get("oom_kill"),
     }
 
 
@@ -190,9 +173,11 @@ def _from_proc(init_pid: int) -> dict[str, Any]:
     clock = [_cpu_times(pid) for pid in processes]
     user, system = sum(times[0] for times in clock), sum(times[1] for times in clock)
     io = [_io_of(pid) for pid in processes]
+    memory = [_memory_of(pid) for pid in processes]
     return {
         "source": "proc",
-        "memory_usage": sum(_resident(pid) for pid in processes),
+        "memory_usage": sum(resident for resident, _ in memory),
+        "swap_usage": sum(swapped for _, swapped in memory),
         "cpu_time": user + system,
         "cpu_user": user,
         "cpu_system": system,
@@ -226,18 +211,26 @@ def _cpu_times(pid: int) -> tuple[float, float]:
     return (int(fields[11]) + int(fields[13])) / _TICKS, (int(fields[12]) + int(fields[14])) / _TICKS
 
 
-def _resident(pid: int) -> int:
-    """Proportional set size where the kernel tells, so that shared pages count once."""
+def _memory_of(pid: int) -> tuple[int, int]:
+    """Resident and swapped-out bytes: proportional ones where the kernel tells, so that shared pages count once."""
     try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
-    except (OSError, StopIteration):
+        table = dict(line.split(":") for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:])
+        return (int(table["Pss"].split()[0]) * 1024, int(table["SwapPss"].split()[0]) * 1024)
+    except (OSError, KeyError):
+        return _resident(pid), 0
+
+
+def _resident(pid: int) -> int:
+    """Resident set size, which every user may know of every process (proc_pid_statm(5))."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
+    except (OSError, IndexError):
         return 0
 
 
 def _io_of(pid: int) -> tuple[int, int]:
     try:
-        table = _table(Path(f"/proc/{pid}/io"))
+        table = table_in(Path(f"/proc/{pid}/io"))
     except OSError:
         return 0, 0
     return table.get("read_bytes:", 0), table.get("write_bytes:", 0)

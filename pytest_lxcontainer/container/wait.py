@@ -30,7 +30,10 @@ Condition = Callable[["Container"], Any]
 
 SHORTEST_POLL = 0.001
 LONGEST_POLL = 0.02
+SHORTEST_COMMAND = 0.1
 _CONNECT_TIMEOUT = 0.5
+_ANSWER_TIMEOUT = 5.0
+"""Seconds for an HTTP answer: the first one of a server that has just come up may be slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,8 @@ class _Http:
 
         connection = HTTPConnection(container.ip, self.port, timeout=_CONNECT_TIMEOUT)
         try:
+            connection.connect()
+            connection.sock.settimeout(_ANSWER_TIMEOUT)
             connection.request("GET", self.path)
             answered = connection.getresponse().status
         finally:
@@ -86,7 +91,10 @@ class _Exec:
     command: str | tuple[str, ...]
 
     def __call__(self, container: Container) -> bool:
-        result = container.exec(self.command)
+        return self.within(container, None)
+
+    def within(self, container: Container, timeout: float | None) -> bool:
+        result = container.exec(self.command, timeout=timeout)
         if result.exit_code != 0:
             raise _NotYetError(f"exit code {result.exit_code}: {(result.stderr or result.stdout).strip()[-200:]}")
         return True
@@ -100,6 +108,9 @@ class _Healthy:
     """See `healthy`."""
 
     def __call__(self, container: Container) -> bool:
+        return self.within(container, None)
+
+    def within(self, container: Container, timeout: float | None) -> bool:
         check = container.healthcheck
         if check is None:
             raise LxContainerError(
@@ -108,7 +119,8 @@ class _Healthy:
             )
         kind, *words = check.test
         command = words[0] if kind == "CMD-SHELL" else words
-        result = container.exec(command, timeout=check.timeout)
+        limits = [limit for limit in (check.timeout, timeout) if limit is not None]
+        result = container.exec(command, timeout=min(limits, default=None))
         if result.exit_code != 0:
             raise _NotYetError(f"exit code {result.exit_code}: {(result.stdout + result.stderr).strip()[-200:]}")
         return True
@@ -158,7 +170,10 @@ class _AllOf:
     conditions: tuple[Condition, ...]
 
     def __call__(self, container: Container) -> bool:
-        return all(condition(container) for condition in self.conditions)
+        return self.within(container, None)
+
+    def within(self, container: Container, timeout: float | None) -> bool:
+        return all(_ask(condition, container, timeout) for condition in self.conditions)
 
     def __str__(self) -> str:
         return " and ".join(describe(condition) for condition in self.conditions)
@@ -169,7 +184,16 @@ class _AnyOf:
     conditions: tuple[Condition, ...]
 
     def __call__(self, container: Container) -> bool:
-        return any(_holds(condition, container)[0] for condition in self.conditions)
+        return self.within(container, None)
+
+    def within(self, container: Container, timeout: float | None) -> bool:
+        seen = []
+        for condition in self.conditions:
+            held, what = _holds(condition, container, timeout)
+            if held:
+                return True
+            seen.append(f"{describe(condition)}: {what}")
+        raise _NotYetError("; ".join(seen))
 
     def __str__(self) -> str:
         return " or ".join(describe(condition) for condition in self.conditions)
@@ -258,7 +282,8 @@ def until(container: Container, condition: Condition, timeout: float) -> None:
     while True:
         # Asked before the condition: what came true with the container's last breath still counts.
         ended = not expects_exit(condition) and container.status().state == "STOPPED"
-        held, seen = _holds(condition, container)
+        # A command that hangs may not outlive the deadline, nor be killed before it could do anything.
+        held, seen = _holds(condition, container, max(SHORTEST_COMMAND, deadline - time.monotonic()))
         if held:
             return
         if ended:
@@ -278,10 +303,17 @@ def until(container: Container, condition: Condition, timeout: float) -> None:
     )
 
 
-def _holds(condition: Condition, container: Container) -> tuple[bool, str]:
+def _ask(condition: Condition, container: Container, timeout: float | None) -> Any:
+    """Ask *condition* once; what it runs in the container may take *timeout* seconds."""
+    if isinstance(condition, (_Exec, _Healthy, _AllOf, _AnyOf)):
+        return condition.within(container, timeout)
+    return condition(container)
+
+
+def _holds(condition: Condition, container: Container, timeout: float | None) -> tuple[bool, str]:
     """Whether *condition* holds, and what it saw if not."""
     try:
-        value = condition(container)
+        value = _ask(condition, container, timeout)
     except (NotRunningError, ExecFailedError, ExecTimeoutError, ContainerFileError) as error:
         return False, error.message
     except LxContainerError:

@@ -17,6 +17,7 @@ from .document import MAX_INTEGER, printable, read_object, shown
 from .manifest import Manifest
 from .platform import UNKNOWN_PLATFORM, Platform
 
+DEFAULT_STOP_SIGNAL = "SIGTERM"
 MAX_CONFIG_SIZE = 8 * 1024 * 1024
 
 _NANOSECONDS = 1_000_000_000
@@ -55,7 +56,7 @@ class ImageConfig:
     working_dir: str = "/"
     exposed_ports: tuple[int, ...] = ()
     volumes: tuple[str, ...] = ()
-    stop_signal: str = "SIGTERM"
+    stop_signal: str = DEFAULT_STOP_SIGNAL
     healthcheck: Healthcheck | None = None
     shell: tuple[str, ...] = _DEFAULT_SHELL
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -76,7 +77,7 @@ class ImageConfig:
             working_dir="/" + settings.text("WorkingDir").lstrip("/"),
             exposed_ports=_tcp_ports(settings.child("ExposedPorts")),
             volumes=tuple(sorted(settings.child("Volumes"))),
-            stop_signal=settings.text("StopSignal") or "SIGTERM",
+            stop_signal=settings.text("StopSignal") or DEFAULT_STOP_SIGNAL,
             healthcheck=_healthcheck(healthcheck) if healthcheck else None,
             shell=settings.strings("Shell") or _DEFAULT_SHELL,
             labels=_labels(settings.child("Labels")),

@@ -14,7 +14,9 @@ from .name import ImageName
 class Image:
     """A pulled image: *digest* is its manifest's, *config_digest* its id, *size* its compressed bytes.
 
-    *lower_dirs* are its unpacked layers, base first.
+    *lower_dirs* are its unpacked layers, base first. *snapshot* names what a container added to the image that
+    *reference* and the digests are of, empty for one that was pulled; *privileged* tells of a snapshot whether it is of
+    a container without a user namespace, and so for such containers only.
     """
 
     reference: ImageName
@@ -23,3 +25,10 @@ class Image:
     config: ImageConfig
     size: int
     lower_dirs: tuple[Path, ...]
+    snapshot: str = ""
+    privileged: bool = False
+
+    @property
+    def title(self) -> str:
+        """How it is shown: ``busybox:latest``, and ``busybox:latest+NAME`` for a snapshot."""
+        return f"{self.reference.familiar}+{self.snapshot}" if self.snapshot else self.reference.familiar

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from .images import IMAGE_OF_FIXTURE, hand_over, uses_of
+from .choice import IMAGE_OF_FIXTURE, Choice, marked, name_of_param, param_of, with_param
+from .images import hand_over, uses_of
 from .options import chosen_images, settings_of
 from .report import track
-from .run import RUN, end_run
+from .run import RUN, end_run, group_of
+from .shared import GROUP, called_in_class, place_of_caller, share_of
 from .terminal import drawing
 
 if TYPE_CHECKING:
     from ..container.container import Container
+    from ..container.shared import Share
     from ..image.image import Image
     from ..provision import Provisioner
     from ..store.images import ImageRecord
 
-Scope = Literal["function", "class", "module", "package", "session"]
-SCOPES = ("function", "class", "module", "package", "session")
+ScopeName = Literal["function", "class", "module", "package", "session", "run"]
+Scope = ScopeName | Callable[..., ScopeName]
+SCOPES = ("function", "class", "module", "package", "session", "run")
 
 
 @pytest.fixture(scope="session")
@@ -43,14 +47,13 @@ def _lxc_provisioner(request: pytest.FixtureRequest) -> Generator[Provisioner, N
 def container(request: pytest.FixtureRequest, _lxc_provisioner: Provisioner) -> Container:
     """A fresh, started, ready container, destroyed after the test.
 
-    Its image and settings are the nearest ``@pytest.mark.container(image, **settings)``'s, else ``--lxc-image``,
-    ``LXCONTAINER_IMAGE``, ini ``lxc_image``, else ``alpine:latest``.
+    Its image and settings are its parameter's, else the nearest ``@pytest.mark.container(image, **settings)``'s, else
+    ``--lxc-image``, ``LXCONTAINER_IMAGE``, ini ``lxc_image``, else ``alpine:latest``.
     """
-    marker = request.node.get_closest_marker("container")
-    image, settings = _marked(marker) if marker else (None, {})
+    image, settings = with_param(marked(request.node), param_of(request, chosen_images(request.config)))
     if image is None:
-        image = getattr(request, "param", None) or chosen_images(request.config)[0]
-    return _started(request, _lxc_provisioner, image, settings)
+        image = chosen_images(request.config)[0]
+    return _started(request, _lxc_provisioner, (image, settings))
 
 
 @pytest.fixture
@@ -78,7 +81,7 @@ class Containers:
         Its peers of the test resolve it by *name*; *settings* are those of `ContainerSettings`.
         """
         settings = {**settings, "command": command, "name": name}
-        return _started(self._request, self._provisioner, image, settings)
+        return _started(self._request, self._provisioner, (image, settings))
 
     def run_all(self, wanted: Mapping[str, Mapping[str, Any]]) -> dict[str, Container]:
         """Start several at once: ``{name: {"image": ..., **settings}}``; returns them by name when all are ready.
@@ -89,7 +92,7 @@ class Containers:
         from concurrent.futures import ThreadPoolExecutor
 
         made = {
-            name: _made(self._request, self._provisioner, *_image_and_settings(name, settings))
+            name: _made(self._request, self._provisioner, _image_and_settings(name, settings))
             for name, settings in wanted.items()
         }
         with ThreadPoolExecutor(max(1, len(made)), "lxcontainer-start") as threads:
@@ -113,37 +116,55 @@ class Images:
         return self._provisioner.images()
 
 
-def lxc_container(image: Any, *, scope: Scope = "function", **settings: Any) -> Callable[..., Container]:
+def lxc_container(
+    image: Any = None,
+    *,
+    scope: Scope = "function",
+    params: Iterable[Any] | None = None,
+    ids: Sequence[Any] | Callable[[Any], Any] | None = None,
+    autouse: bool = False,
+    **settings: Any,
+) -> Callable[..., Container]:
     """Make a fixture that gives a container of *image* (a reference or an `Image`), one for each *scope*.
 
     Assign it to the fixture's name in a conftest or test module: ``redis = lxc_container("redis:7", scope="module")``.
-    *settings* are those of `ContainerSettings`, and ``name``.
+    Scope ``"run"`` is one for all workers of xdist, and the session's without xdist. *params* are images, or mappings
+    of settings with or without ``image``: whoever uses the fixture runs once for each. *scope*, *ids* and *autouse* are
+    as for `pytest.fixture`. *settings* are those of `ContainerSettings`, and ``name``.
     """
-    if scope not in SCOPES:
+    params = list(params) if params is not None else None
+    if not callable(scope) and scope not in SCOPES:
         raise pytest.UsageError(f"lxc_container: no scope {scope!r}; one of: {', '.join(SCOPES)}")
+    place = place_of_caller()
 
-    def fixture(request: pytest.FixtureRequest, _lxc_provisioner: Provisioner) -> Container:
-        return _started(request, _lxc_provisioner, image, settings)
+    # In a class it is a method, which gets the class.
+    def fixture(*_: Any, request: pytest.FixtureRequest, _lxc_provisioner: Provisioner) -> Container:
+        chosen = with_param((image, settings), param_of(request, params or ()))
+        if chosen[0] is None:
+            raise pytest.UsageError(
+                f"fixture {request.fixturename!r}: neither lxc_container nor a parameter names an image"
+            )
+        share = share_of(request, place, chosen[0]) if _is_run(scope, request) else None
+        return _started(request, _lxc_provisioner, chosen, share)
 
-    setattr(fixture, IMAGE_OF_FIXTURE, image)
-    return pytest.fixture(scope=scope)(fixture)
-
-
-def marked_image(item: pytest.Item) -> Any:
-    """The image that the nearest ``@pytest.mark.container`` names, ``None`` where none does."""
-    marker = item.get_closest_marker("container")
-    return _marked(marker)[0] if marker else None
-
-
-def _marked(marker: pytest.Mark) -> tuple[Any, dict[str, Any]]:
-    """Image (``None`` where the marker leaves it open) and settings of ``@pytest.mark.container``."""
-    settings = dict(marker.kwargs)
-    if len(marker.args) > 1 or (marker.args and "image" in settings):
-        raise pytest.UsageError("@pytest.mark.container takes one image, and settings by keyword")
-    return (marker.args[0] if marker.args else settings.pop("image", None)), settings
+    function: Any = classmethod(fixture) if called_in_class() else fixture
+    setattr(function, IMAGE_OF_FIXTURE, image)
+    return pytest.fixture(scope=_for_pytest(scope), params=params, ids=ids or name_of_param, autouse=autouse)(function)
 
 
-def _image_and_settings(name: str, settings: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+def _for_pytest(scope: Scope) -> Any:
+    """*scope* as pytest knows it."""
+    if callable(scope):
+        return lambda **known: _for_pytest(scope(**known))
+    return "session" if scope == "run" else scope
+
+
+def _is_run(scope: Scope, request: pytest.FixtureRequest) -> bool:
+    name = scope(fixture_name=request.fixturename, config=request.config) if callable(scope) else scope
+    return name == "run"
+
+
+def _image_and_settings(name: str, settings: Mapping[str, Any]) -> Choice:
     rest = {**settings, "name": name}
     if "image" not in rest:
         raise pytest.UsageError(f"containers.run_all: {name!r} names no image")
@@ -151,14 +172,14 @@ def _image_and_settings(name: str, settings: Mapping[str, Any]) -> tuple[Any, di
 
 
 def _started(
-    request: pytest.FixtureRequest, provisioner: Provisioner, image: Any, settings: Mapping[str, Any]
+    request: pytest.FixtureRequest, provisioner: Provisioner, choice: Choice, share: Share | None = None
 ) -> Container:
     __tracebackhide__ = True
-    return _made(request, provisioner, image, settings).start()
+    return _made(request, provisioner, choice, share).start()
 
 
 def _made(
-    request: pytest.FixtureRequest, provisioner: Provisioner, image: Any, settings: Mapping[str, Any]
+    request: pytest.FixtureRequest, provisioner: Provisioner, choice: Choice, share: Share | None = None
 ) -> Container:
     """A container that is not started, but known to the report and to its removal.
 
@@ -166,9 +187,10 @@ def _made(
     report that should show why.
     """
     __tracebackhide__ = True
+    image, settings = choice
     with _host_ready(request.config):
-        container = provisioner.clone(image, group=request.node.nodeid, **settings)
-    request.addfinalizer(container.destroy)
+        container = provisioner.clone(image, group=GROUP if share else group_of(request), share=share, **settings)
+    request.addfinalizer(container.release)
     track(request, container)
     return container
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from .choice import is_parametrized, made_by_lxc_container, marked, name_of_param, note_item
 from .images import check_options, prepare_worker, take_over
 from .options import chosen_images
 from .run import RUN, SharedRun, end_run, ended_by
@@ -49,17 +51,29 @@ def pytest_testnodedown(node: Any) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that leaves its image to the options once for each of them."""
-    if "container" not in metafunc.fixturenames or metafunc.definition.get_closest_marker("container"):
+    test = metafunc.definition
+    if "container" not in metafunc.fixturenames or marked(test)[0] is not None or is_parametrized(test, "container"):
         return
     images = chosen_images(metafunc.config)
-    if len(images) > 1:
+    if len(images) > 1 and made_by_lxc_container(test, "container") is None:
         metafunc.parametrize("container", images, indirect=True)
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name a parameter that is an image; settings only where they are known to be some."""
+    return None if isinstance(val, Mapping) else name_of_param(val)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Refuse bad options once, not in each test, and only if a test wants a container."""
     if any("_lxc_provisioner" in getattr(item, "fixturenames", ()) for item in session.items):
         check_options(session.config)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Know the test whose fixtures are to be made."""
+    note_item(item)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from .choice import IMAGE_OF_FIXTURE, made_by_lxc_container, marked, with_param
 from .options import any_setting, chosen_images, is_chosen, settings_of
 
 if TYPE_CHECKING:
     from ..lockfile import Uses
-
-IMAGE_OF_FIXTURE = "lxc_image"
-"""Attribute of a fixture made by `lxc_container`."""
 
 _USES = pytest.StashKey["Uses"]()
 _TOLD = pytest.StashKey[dict[str, None]]()
@@ -159,27 +157,17 @@ def _known(config: pytest.Config, image: str) -> str:
 
 def _images_of(item: pytest.Item) -> Iterator[str]:
     """The images that *item*'s marker, options and `lxc_container` fixtures name; an `Image` is pulled already."""
-    from .fixtures import marked_image
-
+    params = getattr(getattr(item, "callspec", None), "params", {})
     for name in getattr(item, "fixturenames", ()):
-        if name == "container":
-            image = marked_image(item)
-            yield from chosen_images(item.config) if image is None else _names(image)
-        else:
-            yield from _names(_image_of_fixture(item, name))
+        made = made_by_lxc_container(item, name)
+        if made is None and name != "container":
+            continue
+        own = marked(item) if made is None else (getattr(made, IMAGE_OF_FIXTURE), {})
+        image, _ = with_param(own, params.get(name))
+        yield from chosen_images(item.config) if image is None and made is None else _names(image)
 
 
 def _names(image: Any) -> list[str]:
     from ..image import ArchiveReference, Reference
 
     return [str(image)] if isinstance(image, (str, Reference, ArchiveReference)) else []
-
-
-def _image_of_fixture(item: pytest.Item, name: str) -> Any:
-    """The image of the `lxc_container` fixture *name*, found where people write one: class, module or conftest."""
-    homes = (getattr(item, "cls", None), getattr(item, "module", None), *item.config.pluginmanager.get_plugins())
-    for home in homes:
-        image = getattr(getattr(home, name, None), IMAGE_OF_FIXTURE, None)
-        if image is not None:
-            return image
-    return None

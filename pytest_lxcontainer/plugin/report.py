@@ -45,7 +45,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 def _section(container: Container) -> tuple[str, str]:
     """Heading and text: how the container is, and its last log lines."""
-    title = f"lxc container {container.name} ({container.image.reference.familiar})"
+    title = f"lxc container {container.name} ({container.image.title})"
     try:
         status, log = container.status(), container.logs()
     except Exception as error:  # a report must not fail where its subject did

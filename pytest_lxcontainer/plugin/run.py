@@ -43,6 +43,13 @@ class SharedRun:
         return RunIdentity(self.run_id, Owner.parse(self.owner) if self.owner else Owner.of(os.getpid()))
 
 
+def group_of(request: pytest.FixtureRequest) -> str:
+    """What containers have in common that resolve one another: the test, class, module ... of this process."""
+    worker = getattr(request.config, "workerinput", {}).get("workerid")
+    group = request.node.nodeid or "session"
+    return f"{group}@{worker}" if worker else group
+
+
 def end_run(config: pytest.Config, reason: str) -> NoReturn:
     """End the whole run as a usage error; from a worker of xdist by way of `ended_by`, which the controller asks."""
     if hasattr(config, "workeroutput"):

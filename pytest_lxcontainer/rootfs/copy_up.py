@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
+from contextlib import suppress
 
 from .attributes import AttributeWriter, copy_xattrs
 from .merged import Found
 
 _READ_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_FICLONE = 0x40049409  # ioctl_ficlone(2)
 _PIECE = 64 * 1024 * 1024
 
 
@@ -41,7 +44,10 @@ def _copy_file(lower: Found, source_fd: int, target_fd: int, attributes: Attribu
 
 
 def _copy_data(source: int, target: int, size: int) -> None:
-    """Copy *size* bytes without filling the holes, of which a small layer may have made very large ones."""
+    """Share *size* bytes where the file system can, else copy them without filling the holes, which may be large."""
+    with suppress(OSError):
+        fcntl.ioctl(target, _FICLONE, source)
+        return
     os.ftruncate(target, size)
     start = 0
     while start < size:

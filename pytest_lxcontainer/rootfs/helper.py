@@ -7,6 +7,7 @@ mapped root cannot read them.
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import select
 import socket
@@ -19,11 +20,14 @@ from typing import overload
 from ..errors import LxContainerError, StoreError
 from ..image.digest import Digest
 from .compression import preload
+from .diff import differences
 from .layer_dirs import make_dirs
 from .limits import Limits
+from .made import Made
 from .measure import size_on_disk
 from .messages import Message, describe, receive, send
 from .removal import remove_entry
+from .seal import seal
 from .unpack import unpack
 from .userns import CLONE_NEWUSER, become_root, unshare
 
@@ -159,11 +163,27 @@ def _make_dirs(request: Message, fds: Sequence[int], lower: LowerDirs) -> Messag
     return {}
 
 
+def _seal(request: Message, fds: Sequence[int], lower: LowerDirs) -> Message:
+    upper_fd, target_fd = fds
+    seal(upper_fd, target_fd, lower, Made.from_dict(request["made"]))
+    return {}
+
+
+def _compare(request: Message, fds: Sequence[int], lower: LowerDirs) -> Message:
+    """The stacks come as positions among the lower dirs; a list of differences may not fit into a packet."""
+    old, new = ([lower[number] for number in request[stack]] for stack in ("old", "new"))
+    found = differences(old, new, Made.from_dict(request["made"]))
+    os.write(fds[0], json.dumps(found).encode("ascii"))
+    return {}
+
+
 _HANDLERS: dict[str, Callable[[Message, Sequence[int], LowerDirs], Message]] = {
     "unpack": _unpack,
     "remove": _remove,
     "measure": _measure,
     "make_dirs": _make_dirs,
+    "seal": _seal,
+    "compare": _compare,
 }
 
 

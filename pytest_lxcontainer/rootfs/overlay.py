@@ -90,6 +90,14 @@ def stat_path(lower_dirs: Sequence[Path], path: str) -> os.stat_result | None:
         return None if found is None else found.status
 
 
+def may_lack(lower_dirs: Sequence[Path], path: str) -> bool:
+    """Whether nothing is at *path* in *lower_dirs* (base first), or the caller may not look: a sandbox may."""
+    try:
+        return stat_path(lower_dirs, path) is None
+    except StoreError:
+        return True
+
+
 def read_file(lower_dirs: Sequence[Path], path: str, limit: int = MIB) -> bytes | None:
     """Return the content of the regular file *path* in *lower_dirs* (base first), ``None`` if there is none.
 

@@ -6,6 +6,7 @@ path, since the host's root, who often owns what is above them, is nobody in its
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -20,12 +21,15 @@ from typing import TypeAlias
 
 from ..errors import StoreError, UnsupportedImageError
 from ..image.digest import Digest
+from .diff import Difference, differences
 from .idmap import IdMap
 from .limits import Limits
+from .made import Made
 from .measure import size_on_disk
 from .messages import MAX_FDS, Message, rebuild, receive, send
 from .overlay import Overlay
 from .removal import remove_entry
+from .seal import seal
 from .unpacked import Unpacked
 from .userns import write_maps
 
@@ -130,6 +134,33 @@ class Sandbox:
         request = {"do": "make_dirs", "what": f"making the directory {path}", "path": path}
         with _opened([overlay.upper_dir]) as fds:
             self._ask(request, fds, overlay.lower_dirs)
+
+    def seal(self, overlay: Overlay, target: Path, made: Made) -> None:
+        """Copy the upper dir of *overlay* into the empty directory *target*, which becomes a layer; see `seal.seal`.
+
+        Raises `StoreError`.
+        """
+        what = f"copying {overlay.upper_dir}"
+        with _opened([overlay.upper_dir, target]) as (source, destination):
+            if os.geteuid() != 0:
+                request = {"do": "seal", "what": what, "made": made.to_dict()}
+                self._ask(request, [source, destination], overlay.lower_dirs)
+                return
+            with _store_errors(what), _opened(overlay.lower_dirs) as lower:
+                seal(source, destination, lower, made)
+
+    def compare(self, old: Sequence[Path], new: Sequence[Path], made: Made) -> list[Difference]:
+        """What turns the stack *old* into *new* (base first); see `diff.differences`. Raises `StoreError`."""
+        what = "comparing a container's files"
+        if os.geteuid() == 0:
+            with _store_errors(what), _opened(old) as before, _opened(new) as after:
+                return differences(before, after, made)
+        every = list(dict.fromkeys((*old, *new)))
+        stacks = {"old": [every.index(path) for path in old], "new": [every.index(path) for path in new]}
+        with os.fdopen(os.memfd_create("lxcontainer-differences"), "rb") as answer:
+            self._ask({"do": "compare", "what": what, "made": made.to_dict(), **stacks}, [answer.fileno()], every)
+            answer.seek(0)
+            return [(kind, path, size) for kind, path, size in json.load(answer)]
 
     def remove(self, *paths: Path) -> None:
         """Remove trees that hold files of the container's owners; those that are absent are skipped.

@@ -9,7 +9,10 @@ from pathlib import Path
 
 from ..container import liblxc
 from ..container.attach import Target
+from ..container.backend import ExecSpec
 from ..container.cgroups import Hierarchies, cgroups_of, entry_files
+from ..container.launcher import Launcher
+from ..container.spec import ContainerSpec
 from .console import Console
 
 
@@ -20,7 +23,7 @@ class Boot:
     for input, as under ``docker run --interactive``, and the container lives until it is stopped.
     """
 
-    def __init__(self, monitor: int, console: Console, output: int, stdin: int) -> None:
+    def __init__(self, monitor: int, console: Console, output: int, stdin: int, has_init: bool) -> None:
         self.monitor = monitor
         self.monitor_pidfd = os.pidfd_open(monitor)
         self.console = console
@@ -33,10 +36,16 @@ class Boot:
         self.executed = False
         self.monitor_code: int | None = None
         self.cgroups: dict[str, Path] = {}
+        self.devices: set[str] = set()
+        """Paths inside of devices that were added since."""
+        self.interfaces: dict[str, str] = {}
+        """Names inside, and on the host, of interfaces that were attached since."""
+        self.launcher: Launcher | None = None
         self._stdin = stdin
+        self._has_init = has_init
 
     @classmethod
-    def begin(cls, name: str, lxcpath: Path, command: Sequence[str], env: dict[str, str], console: Console) -> Boot:
+    def begin(cls, name: str, lxcpath: Path, spec: ContainerSpec, console: Console) -> Boot:
         """Fork the monitor."""
         output, output_theirs = os.pipe()
         stdin_theirs, stdin = os.pipe()
@@ -44,22 +53,25 @@ class Boot:
             # An image may open /dev/stdout as another user than the one these pipes are made by.
             os.fchmod(output_theirs, 0o622)
             os.fchmod(stdin_theirs, 0o644)
-            monitor = liblxc.start_monitor(name, lxcpath, command, env, (stdin_theirs, output_theirs, output_theirs))
+            stdio = (stdin_theirs, output_theirs, output_theirs)
+            monitor = liblxc.start_monitor(name, lxcpath, spec, stdio)
         finally:
             os.close(output_theirs)
             os.close(stdin_theirs)
         os.set_blocking(output, False)
-        return cls(monitor, console, output, stdin)
+        return cls(monitor, console, output, stdin, spec.init)
 
     def probe(self, hierarchies: Hierarchies) -> bool:
-        """Whether the command has been executed: init has a child, and that is no longer a copy of us."""
+        """Whether the command has been executed: init's child, or process 1 itself, is no longer a copy of us."""
         if self.executed:
             return True
         if self.init is None:
             children = _children(self.monitor)
             # LXC's monitor has other short-lived children; init is the one in a pid namespace of its own.
             self.init = next((pid for pid in children if _is_init(pid)), None)
-        command = next(iter(_children(self.init)), None) if self.init else None
+        command = self.init
+        if self.init and self._has_init:
+            command = next(iter(_children(self.init)), None)
         if command is None or not _is_foreign(command):
             return False
         self._adopt(command, hierarchies)
@@ -69,9 +81,9 @@ class Boot:
         assert self.init is not None  # a command is init's child
         try:
             self.init_pidfd = os.pidfd_open(self.init)
-            # LXC's init has changed its user without an execve where an image has a USER, which makes it opaque to
-            # an ordinary user (PR_SET_DUMPABLE of prctl(2)); the command lives as long, in the same namespaces.
-            self.entry = self.init if _is_open(self.init) else command
+            # Not LXC's init, which is opaque (PR_SET_DUMPABLE of prctl(2)): the command lives as long, in the same
+            # namespaces.
+            self.entry = command
             self.entry_pidfd = os.pidfd_open(self.entry)
             self.cgroups = cgroups_of(self.init, hierarchies)
         except OSError:
@@ -95,11 +107,22 @@ class Boot:
                 self.monitor_code = os.waitstatus_to_exitcode(status)
         return self.monitor_code is not None
 
-    def target(self, own_cgroups: bool, user_namespace: bool, dropped: tuple[str, ...]) -> Target:
+    def target(self, own_cgroups: bool, user_namespace: bool, dropped: tuple[str, ...], filters: bytes) -> Target:
         """How to get into the container."""
         assert self.entry_pidfd is not None  # only running containers are entered
         files = entry_files(self.cgroups) if own_cgroups else ()
-        return Target(self.entry_pidfd, files, user_namespace, dropped)
+        return Target(self.entry_pidfd, files, user_namespace, dropped, filters)
+
+    def launch(self, target: Target, spec: ExecSpec, stdio: Sequence[int]) -> int:
+        """Start a command in it, as `Launcher.spawn`; the launcher is made for the first one."""
+        if self.launcher is not None:
+            try:
+                return self.launcher.spawn(spec, stdio)
+            except BrokenPipeError:  # somebody has killed it
+                self.launcher.close()
+                self.launcher = None
+        self.launcher = Launcher(target)
+        return self.launcher.spawn(spec, stdio)
 
     def signal_command(self, number: int) -> None:
         """Send a signal to the command itself, past LXC's init, which would add a deadline of its own."""
@@ -126,7 +149,9 @@ class Boot:
             os.kill(self.monitor, signal.SIGKILL)
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close what is open, and end the launcher, which holds mounts and interfaces."""
+        if self.launcher is not None:
+            self.launcher.close()
         for fd in (self.monitor_pidfd, self.output, self._stdin, self.init_pidfd, self.entry_pidfd):
             if fd is not None:
                 os.close(fd)
@@ -145,15 +170,6 @@ def _children(pid: int) -> list[int]:
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
         return []
-
-
-def _is_open(pid: int) -> bool:
-    """Whether this process may look at the namespaces of *pid*, and so enter them."""
-    try:
-        Path(f"/proc/{pid}/ns/user").readlink()
-    except PermissionError:
-        return False
-    return True
 
 
 def _is_init(pid: int) -> bool:

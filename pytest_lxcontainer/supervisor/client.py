@@ -10,16 +10,18 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from ..container.backend import ExecSpec, Status
 from ..container.spec import ContainerSpec
 from ..container.stats import Stats
-from ..errors import HostNotReadyError, SupervisorError
+from ..errors import HostNotReadyError, LxContainerError, SupervisorError
 from . import protocol
+from .control_client import ControlClient
 from .owner import Owner
+from .work_client import WorkClient
 
 START_TIMEOUT = 20.0
 _END_TIMEOUT = 30.0
@@ -34,9 +36,10 @@ except ImportError as error:
 from pytest_lxcontainer.supervisor.__main__ import main; sys.exit(main(sys.argv[1:]))
 """
 _WITHOUT_LXC = "without lxc: "
+_EXEC = tuple(field.name for field in fields(ExecSpec))
 
 
-class SupervisorClient:
+class SupervisorClient(WorkClient, ControlClient):
     """The run's supervisor as a `Backend`; usable from several threads, and from several processes of a run.
 
     Each request takes a connection of its own from those at rest, so that a long one holds nobody up. *log* is where
@@ -97,6 +100,19 @@ class SupervisorClient:
         """See `Backend`."""
         return _status(self._ask("create", spec=spec.to_dict()))
 
+    def share(self, spec: ContainerSpec, timeout: float) -> tuple[Status, bool]:
+        """See `Backend`."""
+        answer = self._ask("share", spec=spec.to_dict(), timeout=timeout)
+        return _status(answer["status"]), answer["is_first"]
+
+    def settle(self, name: str, error: LxContainerError | None = None) -> None:
+        """See `Backend`."""
+        self._ask("settle", name=name, error=protocol.describe(error) if error else None)
+
+    def release(self, name: str) -> None:
+        """See `Backend`."""
+        self._ask("release", name=name)
+
     def start(self, name: str, timeout: float) -> Status:
         """See `Backend`."""
         return _status(self._ask("start", name=name, timeout=timeout))
@@ -129,7 +145,7 @@ class SupervisorClient:
         """See `Backend`."""
         connection = self._take()
         try:
-            _exchange(connection, {"do": "exec", "name": name, **asdict(spec)}, stdio)
+            _exchange(connection, {"do": "exec", "name": name, **{key: getattr(spec, key) for key in _EXEC}}, stdio)
         except BaseException:
             connection.close()
             raise
@@ -146,21 +162,22 @@ class SupervisorClient:
         """See `Backend`."""
         return Stats.from_dict(self._ask("stats", name=name))
 
-    def open_file(self, name: str, path: str, mode: str, permissions: int = 0o644) -> IO[bytes]:
-        """See `Backend`."""
-        message = {"do": "open", "name": name, "path": path, "mode": mode, "permissions": permissions}
-        with self._request(message) as (_, fds):
-            return os.fdopen(fds[0], mode)
-
-    def list_files(self, name: str, path: str) -> list[str] | None:
-        """See `Backend`."""
-        names: list[str] | None = self._ask("list", name=name, path=path)
-        return names
-
     def names(self) -> dict[str, Any]:
         """See `Backend`."""
         table: dict[str, Any] = self._ask("names")
         return table
+
+    def snapshot(self, name: str) -> tuple[str, ...]:
+        """See `Backend`."""
+        return tuple(self._ask("snapshot", name=name))
+
+    def restore(self, name: str, lower_dirs: Sequence[str]) -> Status:
+        """See `Backend`."""
+        return _status(self._ask("restore", name=name, lower_dirs=list(lower_dirs)))
+
+    def diff(self, name: str, since: Sequence[str]) -> list[tuple[str, str, int]]:
+        """See `Backend`."""
+        return [(kind, path, size) for kind, path, size in self._ask("diff", name=name, since=list(since))]
 
     def _ask(self, operation: str, **fields: Any) -> Any:
         with self._request({"do": operation, **fields}) as (value, _):

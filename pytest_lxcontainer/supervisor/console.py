@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from bisect import bisect_left
 from pathlib import Path
@@ -21,6 +22,7 @@ class Console:
         self._size = os.fstat(self._file).st_size
         self._times: list[float] = []
         self._offsets: list[int] = []
+        self._bells: list[socket.socket] = []
 
     def take(self, fd: int) -> bool:
         """Move what is readable on the non-blocking *fd* to the log; false at its end."""
@@ -36,6 +38,7 @@ class Console:
             self._offsets.append(self._size)
         os.write(self._file, data)
         self._size += len(data)
+        self._bells = [bell for bell in self._bells if _ring(bell)]
         return True
 
     def drain(self, fd: int) -> None:
@@ -59,6 +62,32 @@ class Console:
         """A descriptor of its own to read the log with."""
         return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
 
+    def follow(self) -> socket.socket:
+        """A socket that has something to read when the log has grown, and is at its end after `hang_up`."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        self._bells.append(ours)
+        return theirs
+
+    def hang_up(self) -> None:
+        """Tell all who follow that nothing more comes, for now."""
+        for bell in self._bells:
+            bell.close()
+        self._bells = []
+
     def close(self) -> None:
         """Close the file."""
+        self.hang_up()
         os.close(self._file)
+
+
+def _ring(bell: socket.socket) -> bool:
+    """Wake who follows; false, with *bell* closed, when nobody does any more."""
+    try:
+        bell.send(b".")
+    except BlockingIOError:  # not awake yet
+        pass
+    except OSError:
+        bell.close()
+        return False
+    return True

@@ -58,7 +58,6 @@ def inspect_host(disk_of: Path) -> Host:
     uid = os.geteuid()
     entry = user_entry(uid)
     hierarchies = host_hierarchies()
-    device = os.stat(disk_of).st_dev
     return Host(
         uid=uid,
         user=entry.pw_name,
@@ -67,8 +66,21 @@ def inspect_host(disk_of: Path) -> Host:
         hierarchies=hierarchies,
         cgroup_base=writable_base(uid, hierarchies),
         seccomp_profile=next((path for path in SECCOMP_PROFILES if path.exists()), None),
-        disks=(f"{os.major(device)}:{os.minor(device)}",) if os.major(device) else (),
+        disks=disks_below(os.stat(disk_of).st_dev),
     )
+
+
+def disks_below(device: int, blocks: Path = Path("/sys/dev/block")) -> tuple[str, ...]:
+    """The whole disk, as ``major:minor``, that a file system's *device* is on: the kernel limits no partitions.
+
+    None where it is on no disk of its own, as tmpfs, overlayfs and Btrfs are not.
+    """
+    if not os.major(device):
+        return ()
+    number = f"{os.major(device)}:{os.minor(device)}"
+    if (blocks / number / "partition").exists():
+        number = ((blocks / number).resolve().parent / "dev").read_text().strip()
+    return (number,)
 
 
 def user_entry(uid: int) -> pwd.struct_passwd:

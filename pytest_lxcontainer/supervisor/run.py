@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import uuid
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from ..container.cgroups import cgroups_of
 from ..container.spec import ContainerSpec
-from ..errors import ContainerError, InvalidSettingsError
+from ..errors import DestroyedError, InvalidSettingsError
 from ..network import names
 from ..network.addresses import AddressPool
 from ..network.bridge import PREFIX, create_bridge, delete_link, permitted_bridge
@@ -61,11 +63,13 @@ class Run:
         (self.directory / "cgroups").write_text(json.dumps(paths))
 
     def life(self, name: str) -> Life:
-        """Container *name*, or `ContainerError`."""
+        """Container *name*, or `DestroyedError`."""
         try:
             return self.lives[name]
         except KeyError:
-            raise ContainerError(f"no container named {name!r} in this run", container=name) from None
+            raise DestroyedError(
+                f"container {name} is no more: it was destroyed", state="DESTROYED", container=name
+            ) from None
 
     def create(self, spec: ContainerSpec, creator: int) -> Life:
         """Reserve everything a container needs but a process; *creator* is the process that asked."""
@@ -87,12 +91,16 @@ class Run:
             pair=f"{PREFIX}{self.run_id}{_base36(number)}" if self.host.is_root else None,
             cgroup=f"{self.cgroup}/{name}",
             creator=creator,
+            stage=self._view.path if self._view is not None else None,
         )
         life = Life(name, spec, self.host, reserved)
         self.lives[name] = life
         (directory / "hostname").write_text(spec.hostname + "\n")
         (directory / "resolv.conf").write_text(self._resolv_conf)
         self._write_hosts(spec.group)
+        for each in ("hostname", "resolv.conf", "hosts"):
+            # As in every other container, its root may change them.
+            os.chown(directory / each, idmap.host_uid(0), idmap.host_gid(0))
         return life
 
     def _make_directory(self, name: str, idmap: IdMap) -> Path:
@@ -116,8 +124,26 @@ class Run:
         layers_dir = lower_dirs[0].parent
         if not self._alias.is_symlink():
             self._alias.symlink_to(layers_dir)
-        short = (self._alias / each.relative_to(layers_dir) for each in lower_dirs)
+        # Snapshots are elsewhere: their paths lead there by way of the link's target.
+        root = self._alias.readlink()
+        short = (self._alias / os.path.relpath(each, root) for each in lower_dirs)
         return Overlay(tuple(short), overlay.upper_dir)
+
+    def replace_files(self, life: Life, lower_dirs: Sequence[str]) -> None:
+        """Have a container that is not running start from *lower_dirs* (base first), with an empty upper dir."""
+        upper_dir = life.directory / "upper"
+        # In the same directory: another one could not be an ordinary user's to move what the container's root owns.
+        trash = life.directory / f".{uuid.uuid4().hex}"
+        upper_dir.rename(trash)
+        self._janitor.remove(trash)
+        upper_dir.mkdir(mode=0o755)
+        upper_dir.chmod(0o755)
+        os.chown(upper_dir, life.idmap.host_uid(0), life.idmap.host_gid(0))
+        life.rebase(lower_dirs, self._overlay(replace(life.spec, lower_dirs=tuple(lower_dirs)), life.directory))
+
+    def discard(self, path: Path) -> None:
+        """Have files of containers removed soon."""
+        self._janitor.remove(path)
 
     def _seen(self, path: Path, root: Path) -> Path:
         """*path*, which lies in *root*, as a container's root can reach it."""

@@ -15,14 +15,20 @@ from typing import Any
 
 from ..container.backend import ExecSpec
 from ..container.spec import ContainerSpec
-from ..errors import ContainerFileError, LxContainerError, SupervisorError
-from . import protocol
+from ..errors import LxContainerError, SupervisorError
+from . import control, protocol
 from .life import KILL_GRACE
 from .loop import Loop, wait
 from .protocol import Message
 from .run import Run
+from .shares import Shares
+from .snapshots import Snapshots
+from .work import mount
 
 _CREDENTIALS = struct.Struct("3i")
+
+_ANY_TIME = frozenset({"status", "logs", "stats", "release", "destroy"})
+"""What need not wait for a container that somebody holds."""
 
 
 class Server:
@@ -30,6 +36,8 @@ class Server:
 
     def __init__(self, run: Run, loop: Loop, listener: socket.socket, owner_pidfd: int) -> None:
         self._run = run
+        self._shares = Shares(run)
+        self._snapshots = Snapshots(run)
         self._loop = loop
         self._listener = listener
         self._owner_pidfd = owner_pidfd
@@ -38,6 +46,9 @@ class Server:
         self._farewells: list[socket.socket] = []
         self._handlers: Mapping[str, Callable[[_Call], Awaitable[Any]]] = {
             "create": self._create,
+            "share": self._share,
+            "settle": self._settle,
+            "release": self._release,
             "start": self._start,
             "status": self._status,
             "signal": self._signal,
@@ -47,9 +58,14 @@ class Server:
             "exec": self._exec,
             "logs": self._logs,
             "stats": self._stats,
-            "open": self._open,
-            "list": self._list,
+            "follow": self._follow,
+            "work": self._work,
+            "mount": self._mount,
             "names": self._names,
+            "control": self._control,
+            "snapshot": self._snapshot,
+            "restore": self._restore,
+            "diff": self._diff,
         }
 
     def serve(self) -> None:
@@ -57,6 +73,7 @@ class Server:
         self._loop.spawn(self._accept())
         self._loop.spawn(self._watch_owner())
         self._loop.run()
+        self._snapshots.close()
         self._run.close()
         self._listener.close()
         for connection in self._farewells:
@@ -107,6 +124,7 @@ class Server:
             os.close(pidfd)
         self._guarded.discard(pid)
         self._run.destroy_of(pid)
+        self._shares.leave(pid)
 
     async def _converse(self, connection: socket.socket, pid: int) -> None:
         try:
@@ -133,6 +151,7 @@ class Server:
             handler = self._handlers.get(call.message["do"])
             if handler is None:
                 raise SupervisorError(f"the supervisor knows no operation {call.message['do']!r}")
+            await self._turn_of(call)
             value = await handler(call)
         except ConnectionError:
             raise
@@ -141,22 +160,42 @@ class Server:
                 traceback.print_exc()
             protocol.send(call.connection, {"error": protocol.describe(error)})
         else:
-            fd = call.reply_fd
-            protocol.send(call.connection, {"ok": value}, [fd] if fd is not None else [])
-            if fd is not None:
-                os.close(fd)
+            try:
+                protocol.send(call.connection, {"ok": value}, call.reply_fds)
+            finally:
+                for fd in call.reply_fds:
+                    os.close(fd)
+
+    async def _turn_of(self, call: _Call) -> None:
+        """Let a snapshot that is being made come first: its container stands still, and would keep us waiting."""
+        life = self._run.lives.get(call.message.get("name", ""))
+        if life is not None and call.message["do"] not in _ANY_TIME:
+            await life.until_let_go()
 
     async def _create(self, call: _Call) -> Any:
         life = self._run.create(ContainerSpec.from_dict(call.message["spec"]), call.pid)
         return asdict(life.status())
 
+    async def _share(self, call: _Call) -> Any:
+        spec = ContainerSpec.from_dict(call.message["spec"])
+        life, is_first = await self._shares.join(spec, call.pid, call.connection.fileno(), call.message["timeout"])
+        return {"status": asdict(life.status()), "is_first": is_first}
+
+    async def _settle(self, call: _Call) -> Any:
+        self._shares.settle(call.message["name"], call.message["error"])
+
+    async def _release(self, call: _Call) -> Any:
+        self._shares.release(call.message["name"], call.pid)
+
     async def _start(self, call: _Call) -> Any:
         life = self._run.life(call.message["name"])
         if life.exit_code is not None:
             await life.until_clean()
+        await life.works.until_done()
         starting = life.start(call.message["timeout"])
         self._loop.spawn(_pump_when_begun(life))
         await starting
+        self._loop.spawn(life.watch_memory())
         return asdict(life.status())
 
     async def _status(self, call: _Call) -> Any:
@@ -191,8 +230,7 @@ class Server:
             groups=tuple(message["groups"]),
         )
         life = self._run.life(message["name"])
-        spawned = life.exec(spec, call.fds)
-        pid = spawned.pid
+        pid = life.exec(spec, call.fds)
         pidfd = os.pidfd_open(pid)
         while call.fds:
             os.close(call.fds.pop())
@@ -209,7 +247,6 @@ class Server:
             raise
         finally:
             os.close(pidfd)
-            os.waitpid(spawned.helper, 0)
             _, status = os.waitpid(pid, 0)
         return {"exit_code": os.waitstatus_to_exitcode(status)}
 
@@ -217,52 +254,68 @@ class Server:
         life = self._run.life(call.message["name"])
         if life.boot is not None:
             life.console.drain(life.boot.output)
-        call.reply_fd = life.console.open()
+        call.reply_fds = [life.console.open()]
         return {"offset": life.console.offset(call.message["since"])}
 
     async def _stats(self, call: _Call) -> Any:
         return self._run.life(call.message["name"]).stats()
 
-    async def _open(self, call: _Call) -> Any:
+    async def _follow(self, call: _Call) -> Any:
+        life = self._run.life(call.message["name"])
+        bell = life.console.follow()
+        if life.boot is None:
+            life.console.hang_up()
+        call.reply_fds = [life.console.open(), bell.detach()]
+        return {"offset": life.console.offset(call.message["since"])}
+
+    async def _work(self, call: _Call) -> Any:
+        task = call.message["task"]
+        life = self._run.life(call.message["name"])
+        if task["do"] == "unmount":
+            life.running()
+        call.reply_fds = [(await life.works.begin(self._loop, life, task)).detach()]
+
+    async def _mount(self, call: _Call) -> Any:
         message = call.message
         life = self._run.life(message["name"])
-        try:
-            call.reply_fd = life.open_file(message["path"], message["mode"], message["permissions"])
-        except OSError as error:
-            raise _file_error(life.name, message["path"], error) from None
+        await mount(life, self._loop, message["source"], message["path"], message["read_only"])
 
-    async def _list(self, call: _Call) -> Any:
-        life = self._run.life(call.message["name"])
-        try:
-            return life.list_files(call.message["path"])
-        except OSError as error:
-            raise _file_error(life.name, call.message["path"], error) from None
+    async def _control(self, call: _Call) -> Any:
+        message = call.message
+        life = self._run.life(message["name"])
+        return await control.perform(life, message["what"], message["arguments"])
 
     async def _names(self, call: _Call) -> Any:
         return self._run.table()
 
+    async def _snapshot(self, call: _Call) -> Any:
+        return await self._snapshots.seal(self._run.life(call.message["name"]))
+
+    async def _restore(self, call: _Call) -> Any:
+        life = self._run.life(call.message["name"])
+        await self._snapshots.restore(life, call.message["lower_dirs"])
+        return asdict(life.status())
+
+    async def _diff(self, call: _Call) -> Any:
+        return await self._snapshots.differences(self._run.life(call.message["name"]), call.message["since"])
+
 
 class _Call:
-    """One request: who asks what, on which connection; *reply_fd* travels with the answer."""
+    """One request: who asks what, on which connection; *reply_fds* travel with the answer."""
 
-    __slots__ = ("connection", "fds", "message", "pid", "reply_fd")
+    __slots__ = ("connection", "fds", "message", "pid", "reply_fds")
 
     def __init__(self, connection: socket.socket, pid: int, message: Message, fds: list[int]) -> None:
         self.connection = connection
         self.pid = pid
         self.message = message
         self.fds = fds
-        self.reply_fd: int | None = None
+        self.reply_fds: list[int] = []
 
 
 async def _pump_when_begun(life: Any) -> None:
     if life.boot is not None:
         await life.pump()
-
-
-def _file_error(name: str, path: str, error: OSError) -> ContainerFileError:
-    code = error.errno or 0
-    return ContainerFileError(f"{path} in container {name}: {os.strerror(code)}", path=path, errno=code, container=name)
 
 
 def ignore_terminal_signals() -> None:

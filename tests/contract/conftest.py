@@ -24,14 +24,18 @@ class Bench:
 
     def __init__(self, backend: Backend, lower_dirs: tuple[str, ...]) -> None:
         self.backend = backend
-        self._lower_dirs = lower_dirs
+        self.lower_dirs = lower_dirs
         self._made: list[str] = []
 
     def create(self, command: str | Sequence[str] = SLEEP, **fields: Any) -> Status:
         spec = {"hostname": "box", "group": "contract", "env": ENV, "cwd": CWD, **fields}
-        status = self.backend.create(ContainerSpec(lower_dirs=self._lower_dirs, command=argv(command), **spec))
-        self._made.append(status.name)
+        status = self.backend.create(ContainerSpec(lower_dirs=self.lower_dirs, command=argv(command), **spec))
+        self.will_destroy(status.name)
         return status
+
+    def will_destroy(self, name: str) -> None:
+        """Have a container destroyed after the test."""
+        self._made.append(name)
 
     def start(self, command: str | Sequence[str] = SLEEP, **fields: Any) -> str:
         """A container that has been started, by name."""

@@ -8,12 +8,26 @@ import selectors
 import signal
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from pytest_lxcontainer.container.limits import Limits
 from pytest_lxcontainer.container.stats import Stats
-from pytest_lxcontainer.errors import ContainerError, ContainerFileError, ExecTimeoutError, NotRunningError
+from pytest_lxcontainer.errors import (
+    AlreadyFrozenError,
+    AlreadyRunningError,
+    ContainerError,
+    ContainerFileError,
+    DestroyedError,
+    ExecTimeoutError,
+    FrozenError,
+    NotFrozenError,
+    NotPermittedError,
+    NotRunningError,
+    UnknownItemError,
+)
 
 from .conftest import CWD, Bench
 
@@ -107,13 +121,13 @@ class TestLife:
         wait_for_log(bench, name, b"up\nup\n")
 
     def test_what_runs_cannot_be_started_again(self, bench: Bench, box: str) -> None:
-        with pytest.raises(NotRunningError, match="already"):
+        with pytest.raises(AlreadyRunningError, match="already"):
             bench.backend.start(box, timeout=1)
 
     def test_a_destroyed_container_is_unknown(self, bench: Bench, box: str) -> None:
         pid = bench.backend.status(box).pid
         bench.backend.destroy(box)
-        with pytest.raises(ContainerError, match=box):
+        with pytest.raises(DestroyedError, match=box):
             bench.backend.status(box)
         assert box not in bench.backend.names()
         deadline = time.monotonic() + 20
@@ -139,8 +153,22 @@ class TestLife:
 
     def test_nothing_can_be_run_in_a_frozen_container(self, bench: Bench, box: str) -> None:
         bench.backend.freeze(box)
-        with pytest.raises(NotRunningError, match="frozen"):
+        with pytest.raises(FrozenError, match="frozen"):
             bench.exec(box, "true")
+
+    def test_what_is_frozen_cannot_be_frozen_again(self, bench: Bench, box: str) -> None:
+        bench.backend.freeze(box)
+        with pytest.raises(AlreadyFrozenError):
+            bench.backend.freeze(box)
+        bench.backend.unfreeze(box)
+        with pytest.raises(NotFrozenError):
+            bench.backend.unfreeze(box)
+
+    def test_what_is_frozen_can_be_stopped(self, bench: Bench) -> None:
+        name = bench.start(ON_TERM)
+        wait_for_log(bench, name, b"up\n")
+        bench.backend.freeze(name)
+        assert bench.backend.stop(name, timeout=20).exit_code == 7
 
     def test_a_frozen_container_can_be_destroyed(self, bench: Bench, box: str) -> None:
         bench.backend.freeze(box)
@@ -158,6 +186,41 @@ class TestLife:
             "ips": list(bench.backend.status(name).ips),
         }
         assert table[stopped.name]["state"] == "STOPPED"
+
+
+class TestControl:
+    def test_limits_can_be_changed_and_lifted(self, bench: Bench, box: str) -> None:
+        before = bench.backend.limits(box)
+        assert bench.backend.set_limits(box, {"pids": 50}).pids == 50
+        assert bench.backend.limits(box) == replace(before, pids=50)
+        assert bench.backend.set_limits(box, {"pids": None}).pids is None
+
+    def test_limits_of_what_does_not_run_are_those_of_its_next_start(self, bench: Bench) -> None:
+        name = bench.create(limits=Limits(pids=70)).name
+        assert bench.backend.limits(name).pids == 70
+        bench.backend.set_limits(name, {"pids": 60})
+        bench.backend.start(name, timeout=20)
+        assert bench.backend.limits(name).pids == 60
+
+    def test_cgroup_files_are_read_and_written(self, bench: Bench, box: str) -> None:
+        bench.backend.set_cgroup_item(box, "pids.max", "90")
+        assert bench.backend.cgroup_item(box, "pids.max") == "90"
+        with pytest.raises(UnknownItemError, match=r"no\.such"):
+            bench.backend.cgroup_item(box, "no.such")
+
+    def test_configuration_items_are_lines(self, bench: Bench, box: str) -> None:
+        assert bench.backend.config_item(box, "lxc.uts.name") == "box"
+        lines = bench.backend.config_item(box, "lxc.environment").splitlines()
+        assert [line for line in lines if line.startswith("PATH=/")] == lines[:1]
+        assert {"lxc.uts.name", "lxc.environment"} <= set(bench.backend.config_keys(box))
+        with pytest.raises(UnknownItemError, match=r"lxc\.no\.such"):
+            bench.backend.config_item(box, "lxc.no.such")
+
+    def test_only_what_was_added_can_be_taken_away(self, bench: Bench, box: str) -> None:
+        with pytest.raises((UnknownItemError, NotPermittedError)):
+            bench.backend.remove_device(box, "/dev/null")
+        with pytest.raises((UnknownItemError, NotPermittedError)):
+            bench.backend.detach_interface(box, "eth0", None)
 
 
 class TestExec:
@@ -348,6 +411,64 @@ class TestFiles:
         listed = {path: bench.backend.list_files(box, f"{CWD}/{path}") for path in ("d", "d/a", "d/none", "link")}
         assert listed == {"d": ["a", "b", "sub"], "d/a": [], "d/none": None, "link": []}
 
+    @pytest.mark.parametrize("ended", [False, True])
+    def test_they_are_there_though_it_does_not_run(self, bench: Bench, ended: bool) -> None:
+        name = bench.create("echo inside > /tmp/inside 2>/dev/null || echo inside > inside").name
+        if ended:
+            bench.backend.start(name, timeout=20)
+            wait_for_end(bench, name)
+        with bench.backend.open_file(name, f"{CWD}/data", "wb") as file:
+            file.write(b"written")
+        with bench.backend.open_file(name, f"{CWD}/data", "rb") as file:
+            assert file.read() == b"written"
+        assert "data" in (bench.backend.list_files(name, CWD) or [])
+
+    def test_copies_keep_content_and_mode_both_ways(self, bench: Bench, box: str, tmp_path: Path) -> None:
+        source = tmp_path / "source"
+        source.mkdir()
+        (source / "script").write_text("#!/bin/sh\n")
+        (source / "script").chmod(0o750)
+        (source / "link").symlink_to("script")
+        assert bench.backend.copy_in(box, str(source), CWD, None if os.geteuid() else "0:0") == f"{CWD}/source"
+        copy = bench.backend.copy_out(box, f"{CWD}/source", str(tmp_path / "copy"))
+        assert copy == tmp_path / "copy"
+        assert (copy / "script").read_text() == "#!/bin/sh\n"
+        assert (copy / "script").stat().st_mode & 0o7777 == 0o750
+        assert (copy / "link").readlink() == Path("script")
+
+    def test_a_copy_of_nothing_or_to_nowhere_is_an_error(self, bench: Bench, box: str, tmp_path: Path) -> None:
+        with pytest.raises(ContainerFileError) as caught:
+            bench.backend.copy_out(box, f"{CWD}/none", str(tmp_path))
+        assert (caught.value.errno, caught.value.path) == (errno.ENOENT, f"{CWD}/none")
+        with pytest.raises(FileNotFoundError):
+            bench.backend.copy_in(box, str(tmp_path / "none"), CWD, "0:0")
+        (tmp_path / "file").touch()
+        with pytest.raises(ContainerFileError) as caught:
+            bench.backend.copy_in(box, str(tmp_path / "file"), f"{CWD}/none/file", "0:0")
+        assert caught.value.errno == errno.ENOENT
+
+
+class TestFollow:
+    def test_it_gives_what_comes_and_tells_the_end(self, bench: Bench) -> None:
+        name = bench.start("echo one; sleep 0.3; echo two; sleep 0.3; exit 3")
+        following = bench.backend.follow(name)
+        got = b""
+        while following.wait(20):
+            got += following.read()
+        got += following.read()
+        following.close()
+        assert got == b"one\ntwo\n"
+        assert bench.backend.status(name).exit_code == 3
+
+    def test_of_one_that_does_not_run_there_is_what_it_wrote(self, bench: Bench) -> None:
+        name = bench.start("echo once")
+        wait_for_end(bench, name)
+        following = bench.backend.follow(name)
+        while following.wait(20):
+            pass
+        assert following.read() == b"once\n"
+        following.close()
+
 
 class TestStats:
     def test_they_have_every_figure(self, bench: Bench, box: str) -> None:
@@ -363,7 +484,7 @@ class TestStats:
 
 
 class TestNotRunning:
-    OPERATIONS = ("signal", "freeze", "unfreeze", "exec", "stats", "open_file", "list_files")
+    OPERATIONS = ("signal", "freeze", "unfreeze", "exec", "stats")
 
     @pytest.mark.parametrize("operation", OPERATIONS)
     @pytest.mark.parametrize("ended", [False, True])
@@ -384,8 +505,6 @@ class TestNotRunning:
     def _do(self, bench: Bench, operation: str, name: str) -> None:
         arguments = {
             "signal": (signal.SIGTERM,),
-            "open_file": ("/etc/passwd", "rb"),
-            "list_files": ("/",),
             "start": (1.0,),
             "stop": (1.0,),
         }

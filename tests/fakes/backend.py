@@ -15,35 +15,58 @@ from __future__ import annotations
 import errno
 import os
 import selectors
+import shutil
 import signal
-import stat
+import socket
 import subprocess
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from pytest_lxcontainer.container.backend import ExecSpec, Status
+from pytest_lxcontainer.container.channel import Channel
+from pytest_lxcontainer.container.files import Root, perform
 from pytest_lxcontainer.container.process_tree import kill_tree
 from pytest_lxcontainer.container.spec import ContainerSpec
 from pytest_lxcontainer.container.stats import InterfaceStats, Stats
+from pytest_lxcontainer.container.transfer import Transfer
 from pytest_lxcontainer.container.units import ByteSize
-from pytest_lxcontainer.errors import ContainerError, ContainerFileError, NotRunningError
+from pytest_lxcontainer.errors import (
+    AlreadyFrozenError,
+    AlreadyRunningError,
+    ContainerFileError,
+    DestroyedError,
+    FrozenError,
+    InvalidSettingsError,
+    LxContainerError,
+    NotFrozenError,
+    NotRunningError,
+    WaitTimeoutError,
+)
+
+from .control import FakeControl
 
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
 
 
-class FakeBackend:
+class FakeBackend(FakeControl):
     """Keeps its containers below *directory*; leaving it destroys them.
 
     *specs* are what was created, in order, also after the containers are gone.
     """
 
     def __init__(self, directory: Path) -> None:
+        super().__init__()
         self._directory = directory
+        self._snapshots = directory / "s"
+        self._snapshots.mkdir(parents=True, exist_ok=True)
         self._containers: dict[str, _Container] = {}
         self._lock = threading.Lock()
+        self._shared: dict[str, _Shared] = {}
+        self._settled = threading.Condition()
         self.specs: list[ContainerSpec] = []
 
     def __enter__(self) -> FakeBackend:
@@ -63,8 +86,42 @@ class FakeBackend:
             number = len(self.specs)
             name = f"{spec.hostname}-{number}"
             ips = (f"192.0.2.{number}",) if spec.network != "none" else ()
-            made = self._containers[name] = _Container(name, spec, self._directory / name, ips)
+            made = self._containers[name] = _Container(
+                name, spec, self._directory / name, ips, self._own(spec.lower_dirs)
+            )
         return made.status()
+
+    def share(self, spec: ContainerSpec, timeout: float) -> tuple[Status, bool]:
+        with self._settled:
+            shared = self._shared.get(spec.shared)
+            if shared is None or not (shared.error or shared.name in self._containers):
+                status = self.create(spec)
+                self._shared[spec.shared] = _Shared(status.name, spec)
+                return status, True
+            if shared.spec != spec:
+                raise InvalidSettingsError("a shared container was started with other settings")
+            if not self._settled.wait_for(lambda: shared.settled, timeout):
+                raise WaitTimeoutError("a shared container was not made ready", timeout=timeout)
+            if shared.error is not None:
+                raise shared.error
+            return self.status(shared.name), False
+
+    def settle(self, name: str, error: LxContainerError | None = None) -> None:
+        with self._settled:
+            for shared in self._shared.values():
+                if shared.name == name:
+                    shared.settled, shared.error = True, error
+            self._settled.notify_all()
+
+    def release(self, name: str) -> None:
+        with self._settled:
+            for key, shared in list(self._shared.items()):
+                if shared.name == name:
+                    if not shared.settled:
+                        del self._shared[key]
+                    # All are this one process.
+                    if not shared.settled or shared.error or shared.spec.sharers <= 1:
+                        self.destroy(name)
 
     def start(self, name: str, timeout: float) -> Status:
         return self._of(name).start()
@@ -101,24 +158,73 @@ class FakeBackend:
         networks = {"eth0": InterfaceStats()} if container.ips else {}
         return Stats("fake", memory_usage=ByteSize(1), pids=1, networks=networks)
 
-    def open_file(self, name: str, path: str, mode: str, permissions: int = 0o644) -> IO[bytes]:
+    def follow(self, name: str, since: float = 0.0) -> FakeFollowing:
         container = self._of(name)
-        container.running()
-        try:
-            return _open_regular(container.inside(path), mode, permissions)
-        except OSError as error:
-            code = error.errno or errno.EIO
-            raise ContainerFileError(
-                f"{path} in container {name}: {os.strerror(code)}", path=path, errno=code, container=name
-            ) from None
+        return FakeFollowing(container, since)
+
+    def open_file(self, name: str, path: str, mode: str, permissions: int = 0o644) -> IO[bytes]:
+        return self._transfer(name).open(path, mode, permissions)
 
     def list_files(self, name: str, path: str) -> list[str] | None:
+        names: list[str] | None = self._transfer(name).ask({"do": "list", "path": path})
+        return names
+
+    def copy_in(self, name: str, host_path: str, path: str, owner: str | None) -> str:
+        return self._transfer(name).copy_in(host_path, path, owner)
+
+    def copy_out(self, name: str, path: str, host_path: str) -> Path:
+        return self._transfer(name).copy_out(path, host_path)
+
+    def mount(self, name: str, source: str, path: str, read_only: bool) -> None:
+        """Notes it: nobody but root may mount on this host."""
         container = self._of(name)
         container.running()
-        target = container.inside(path)
-        if not os.path.lexists(target):
-            return None
-        return sorted(entry.name for entry in target.iterdir()) if target.is_dir() else []
+        container.mounts.append((source, path, read_only))
+
+    def unmount(self, name: str, path: str) -> None:
+        container = self._of(name)
+        container.running()
+        left = [each for each in container.mounts if each[1] != path]
+        if left == container.mounts:
+            raise ContainerFileError(f"{path} is no mount", path=path, errno=errno.EINVAL, container=name)
+        container.mounts = left
+
+    def _transfer(self, name: str) -> Transfer:
+        """The way to a thread that does what a process in a container would do."""
+        container = self._of(name)
+
+        def begin(task: dict[str, Any]) -> Channel:
+            ours, theirs = socket.socketpair()
+            threading.Thread(target=_perform, args=(container.root, task, theirs), daemon=True).start()
+            return Channel(ours)
+
+        return Transfer(name, begin)
+
+    def snapshot(self, name: str) -> tuple[str, ...]:
+        container = self._of(name)
+        layer = self._snapshots / str(len(list(self._snapshots.iterdir())))
+        shutil.copytree(container.root, layer, symlinks=True)
+        return (*container.spec.lower_dirs, str(layer))
+
+    def restore(self, name: str, lower_dirs: Sequence[str]) -> Status:
+        container = self._of(name)
+        container.kill()
+        shutil.rmtree(container.root)
+        container.fill(self._own(lower_dirs))
+        return container.status()
+
+    def diff(self, name: str, since: Sequence[str]) -> list[tuple[str, str, int]]:
+        container = self._of(name)
+        old = {} if not self._own(since) else _files_in(Path(self._own(since)[-1]))
+        new = _files_in(container.root)
+        ours = {path for path in new if path not in old and f"{container.spec.cwd}/".startswith(f"{path}/")}
+        changed = [path for path in old.keys() | new.keys() if old.get(path) != new.get(path) and path not in ours]
+        kinds = {path: "added" if path not in old else "changed" if path in new else "deleted" for path in changed}
+        return [(kinds[path], path, len(new.get(path) or b"")) for path in sorted(changed)]
+
+    def _own(self, lower_dirs: Sequence[str]) -> list[str]:
+        """Those that `snapshot` made; each holds everything."""
+        return [each for each in lower_dirs if Path(each).parent == self._snapshots]
 
     def names(self) -> dict[str, Any]:
         return {name: container.row() for name, container in self._containers.items()}
@@ -127,24 +233,49 @@ class FakeBackend:
         try:
             return self._containers[name]
         except KeyError:
-            raise ContainerError(f"no container named {name!r} in this run", container=name) from None
+            raise DestroyedError(f"container {name} is no more", state="DESTROYED", container=name) from None
+
+    def _alive(self, name: str) -> None:
+        self._of(name).running()
+
+    def _there(self, name: str) -> ContainerSpec:
+        return self._of(name).spec
+
+
+@dataclass
+class _Shared:
+    """Which container a key stands for, and what became of its start."""
+
+    name: str
+    spec: ContainerSpec
+    settled: bool = False
+    error: LxContainerError | None = None
 
 
 class _Container:
     """One container: a directory, and while it runs a process."""
 
-    def __init__(self, name: str, spec: ContainerSpec, root: Path, ips: tuple[str, ...]) -> None:
+    def __init__(
+        self, name: str, spec: ContainerSpec, root: Path, ips: tuple[str, ...], own: Sequence[str] = ()
+    ) -> None:
         self.name = name
         self.spec = spec
         self.root = root
         self.ips = ips
         self.log = _Log()
+        self.mounts: list[tuple[str, str, bool]] = []
         self._frozen = False
         self._exit_code: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._execs: list[FakeExec] = []
         self._lock = threading.RLock()
-        self.inside(spec.cwd).mkdir(parents=True, exist_ok=True)
+        self.fill(own)
+
+    def fill(self, lower_dirs: Sequence[str]) -> None:
+        """Put what the topmost layer holds into it."""
+        if lower_dirs:
+            shutil.copytree(lower_dirs[-1], self.root, symlinks=True)
+        self.inside(self.spec.cwd).mkdir(parents=True, exist_ok=True)
 
     def inside(self, path: str) -> Path:
         return self.root / path.lstrip("/")
@@ -174,7 +305,7 @@ class _Container:
     def start(self) -> Status:
         with self._lock:
             if self.status().state != "STOPPED":
-                raise NotRunningError(f"container {self.name} is already running", container=self.name)
+                raise AlreadyRunningError(f"container {self.name} is already running", container=self.name)
             self._exit_code = None
             stdin, self._stdin = os.pipe()
             output, theirs = os.pipe()
@@ -196,6 +327,7 @@ class _Container:
         process = self._process
         if process is not None:
             process.send_signal(self.spec.stop_signal)
+            os.killpg(process.pid, signal.SIGCONT)
             try:
                 process.wait(timeout)
             except subprocess.TimeoutExpired:
@@ -211,13 +343,17 @@ class _Container:
             self._settle()
 
     def freeze(self, frozen: bool) -> None:
-        os.killpg(self.running().pid, signal.SIGSTOP if frozen else signal.SIGCONT)
+        process = self.running()
+        if frozen == self._frozen:
+            error = AlreadyFrozenError if frozen else NotFrozenError
+            raise error(f"container {self.name}", state="FROZEN" if frozen else "RUNNING", container=self.name)
+        os.killpg(process.pid, signal.SIGSTOP if frozen else signal.SIGCONT)
         self._frozen = frozen
 
     def exec(self, spec: ExecSpec, stdio: Sequence[int]) -> FakeExec:
         self.running()
         if self._frozen:
-            raise NotRunningError(f"container {self.name} is frozen", state="FROZEN", container=self.name)
+            raise FrozenError(f"container {self.name} is frozen", state="FROZEN", container=self.name)
         handle = FakeExec(spec, self.inside(spec.cwd), stdio)
         self._execs.append(handle)
         return handle
@@ -277,6 +413,33 @@ class FakeExec:
 
     def abandon(self) -> None:
         self.kill()
+
+
+class FakeFollowing:
+    """A log that is looked at every few milliseconds."""
+
+    def __init__(self, container: _Container, since: float) -> None:
+        self._container = container
+        self._since = since
+        self._read = 0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while self._container.status().state != "STOPPED":
+            if len(self._container.log.since(self._since)) > self._read:
+                return True
+            if deadline is not None and time.monotonic() >= deadline:
+                return True
+            time.sleep(0.005)
+        return False
+
+    def read(self) -> bytes:
+        data = self._container.log.since(self._since)[self._read :]
+        self._read += len(data)
+        return data
+
+    def close(self) -> None:
+        """Nothing to give back."""
 
 
 class _Log:
@@ -346,13 +509,15 @@ def _popen(
     )
 
 
-def _open_regular(path: Path, mode: str, permissions: int) -> IO[bytes]:
-    flags = os.O_RDONLY if mode == "rb" else os.O_WRONLY | os.O_CREAT
-    fd = os.open(path, flags | os.O_NONBLOCK, permissions)
-    kind = os.fstat(fd).st_mode
-    if not stat.S_ISREG(kind):
+def _files_in(root: Path) -> dict[str, bytes | None]:
+    """Every path below *root*, with a file's content."""
+    return {f"/{path.relative_to(root)}": path.read_bytes() if path.is_file() else None for path in root.rglob("*")}
+
+
+def _perform(directory: Path, task: dict[str, Any], sock: socket.socket) -> None:
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with Channel(sock) as channel:
+            perform(Root(fd), task, channel)
+    finally:
         os.close(fd)
-        raise OSError(errno.EISDIR if stat.S_ISDIR(kind) else errno.EINVAL, "not a regular file")
-    if mode == "wb":
-        os.ftruncate(fd, 0)
-    return os.fdopen(fd, mode)

@@ -23,7 +23,8 @@ from ..fakes.registry import FakeRegistry
 from ..system.leaks import Leaks
 
 # A suite without xdist has nothing to say about it.
-collect_ignore = [] if importlib.util.find_spec("xdist") else ["test_xdist.py", "test_xdist_images.py"]
+WITH_XDIST = ["test_run_scope.py", "test_xdist.py", "test_xdist_images.py"]
+collect_ignore = [] if importlib.util.find_spec("xdist") else WITH_XDIST
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +36,12 @@ def _clean_environment(leaks: Leaks, monkeypatch: pytest.MonkeyPatch, store: Pat
 
 
 class Inner:
-    """Runs pytest in a process of its own, in a directory of its own."""
+    """Runs pytest in a process of its own, in a directory of its own.
+
+    *options* are given to each; pytest-asyncio would warn in every run that one of its own is not set.
+    """
+
+    options: tuple[str, ...] = ("-W", "error", "-p", "no:cacheprovider", "-p", "no:asyncio")
 
     def __init__(self, pytester: pytest.Pytester) -> None:
         self.pytester = pytester
@@ -52,12 +58,12 @@ class Inner:
     def run(self, *options: str, **files: str) -> pytest.RunResult:
         """Run it to its end, with warnings as errors."""
         self.write(**files)
-        return self.pytester.runpytest_subprocess("-W", "error", "-p", "no:cacheprovider", *options)
+        return self.pytester.runpytest_subprocess(*self.options, *options)
 
     def start(self, *options: str, **files: str) -> subprocess.Popen[bytes]:
         """Start it; the test waits until something it does has been `reached`."""
         self.write(**files)
-        command = [sys.executable, "-m", "pytest", "-W", "error", "-p", "no:cacheprovider", *options]
+        command = [sys.executable, "-m", "pytest", *self.options, *options]
         with self.log.open("wb") as log:
             process = subprocess.Popen(command, cwd=self.path, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         self._started.append(process)

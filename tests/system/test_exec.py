@@ -5,6 +5,9 @@ from __future__ import annotations
 import ast
 import hashlib
 import os
+import signal
+import subprocess
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +18,7 @@ import pytest_lxcontainer
 from pytest_lxcontainer import Container, Provisioner, Settings
 from pytest_lxcontainer.errors import ExecFailedError, ExecTimeoutError, InvalidSettingsError, NotRunningError
 
-from .conftest import BUSYBOX, Runner
+from .conftest import BUSYBOX, Runner, is_alive, wait_until
 
 SECRET = "hunter2-of-the-host"
 
@@ -197,10 +200,150 @@ def test_a_stopped_container_says_how_it_ended(run: Runner) -> None:
     assert "bye" in str(caught.value)
 
 
+def test_all_exit_codes_there_are_come_through(box: Container) -> None:
+    assert [box.exec(f"exit {code}").exit_code for code in range(256)] == list(range(256))
+
+
+def test_a_user_has_the_groups_of_the_images_etc_group(box: Container) -> None:
+    box.write_text("/etc/group", box.read_text("/etc/group") + "readers:x:4711:nobody\nwriters:x:4712:root,nobody\n")
+    assert box.check_output("id -G", user="nobody") == "65534 4711 4712"
+    assert box.check_output("id -G", user="nobody:readers") == "4711"
+
+
+def test_a_timeout_kills_what_has_made_itself_a_daemon(box: Container) -> None:
+    # Its parent has ended, and it has left the session: init's child, by all that a list of processes tells.
+    daemon = "setsid sh -c 'sleep 4321 & setsid sleep 4322 &' &"
+    with pytest.raises(ExecTimeoutError):
+        box.exec(f"({daemon}) ; sleep 4323", timeout=0.5)
+    assert "sleep 432" not in box.check_output(["ps"])
+
+
+def test_a_timeout_leaves_the_commands_of_others_alone(box: Container) -> None:
+    with box.popen("setsid sleep 4324 & wait") as other:
+        with pytest.raises(ExecTimeoutError):
+            box.exec("sleep 4325", timeout=0.3)
+        assert other.poll() is None
+        assert "sleep 4324" in box.check_output(["ps"])
+
+
+def test_a_daemon_outlives_the_command_that_started_it(box: Container) -> None:
+    box.exec("setsid sh -c 'sleep 4326 &'", check=True)
+    parents = {line.split()[1] for line in box.check_output("ps -o pid,ppid,args | grep '[s]leep 4326'").splitlines()}
+    assert parents == {"1"}
+
+
+def test_the_line_in_the_error_runs_the_command_again(run: Runner) -> None:
+    container = run(env={"WORD": "it's"})
+    command = 'echo "$WORD" $(pwd) $(id -u) $(hostname); exit 7'
+    with pytest.raises(ExecFailedError) as caught:
+        container.exec(command, cwd="/tmp", user="nobody", check=True)
+    assert caught.value.container == container.id
+    line = caught.value.hint.partition("with: ")[2]
+    again = subprocess.run(line, shell=True, capture_output=True, text=True, check=False)
+    assert (again.returncode, again.stdout) == (7, f"it's /tmp 65534 {container.name}\n"), again.stderr
+
+
+def test_ctrl_c_ends_the_wait_and_the_command_at_once(box: Container) -> None:
+    timer = threading.Timer(0.3, signal.pthread_kill, (threading.get_ident(), signal.SIGINT))
+    timer.start()
+    begin = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        box.exec("sleep 4327")
+    assert time.monotonic() - begin < 5
+    wait_until(lambda: "sleep 4327" not in box.check_output(["ps"]))
+
+
+def test_many_long_arguments_arrive_whole(box: Container) -> None:
+    words = [f"{number}" * 100 for number in range(2000)]
+    assert box.check_output(["sh", "-c", 'echo $# "$*" | md5sum', "sh", *words]).split()[0] == (
+        hashlib.md5(f"2000 {' '.join(words)}\n".encode(), usedforsecurity=False).hexdigest()
+    )
+
+
 def test_nothing_calls_the_bindings_attach() -> None:
     # From Python 3.13 on it aborts the interpreter, and with it every container of the run.
-    sources = Path(pytest_lxcontainer.__file__).parent.rglob("*.py")
-    calls = [node for path in sources for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    # The one module that knows the binding, which the import rules hold to.
+    tree = ast.parse((Path(pytest_lxcontainer.__file__).parent / "container" / "liblxc.py").read_text())
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     called = {call.func.attr for call in calls if isinstance(call.func, ast.Attribute)}
     assert "start" in called
     assert not called & {"attach", "attach_wait", "attach_interface"}
+
+
+class TestLauncher:
+    """The process that starts a container's commands."""
+
+    def test_the_container_does_not_see_it(self, box: Container) -> None:
+        launcher_of(box)
+        shown = box.exec("for each in /proc/[0-9]*; do echo ${each#/proc/}; done").stdout.split()
+        assert shown[:2] == ["1", "2"]
+        assert len(shown) == 3  # init, the command, and who asks
+
+    def test_commands_are_as_confined_as_the_containers_own(self, box: Container) -> None:
+        wanted = "^(Cap|NoNewPrivs|Seccomp)"
+        own = box.check_output(f"grep -E '{wanted}' /proc/2/status")
+        assert box.check_output(f"grep -E '{wanted}' /proc/self/status") == own
+        assert "Seccomp:\t2" in own
+
+    def test_another_takes_the_place_of_one_that_was_killed(self, box: Container) -> None:
+        launcher = launcher_of(box)
+        os.kill(launcher, signal.SIGKILL)
+        wait_until(lambda: not is_alive(launcher))
+        assert box.exec("exit 3").exit_code == 3
+
+    def test_it_ends_with_its_container(self, run: Runner) -> None:
+        container = run(command="sleep 1")
+        launcher = launcher_of(container)
+        container.wait("STOPPED")
+        assert not is_alive(launcher)
+
+    def test_it_ends_with_a_supervisor_that_is_killed(self, settings: Settings) -> None:
+        with Provisioner(settings) as provisioner:
+            container = provisioner.run(BUSYBOX)
+            launcher = launcher_of(container)
+            os.kill(supervisor_of(container), signal.SIGKILL)
+            wait_until(lambda: not is_alive(launcher))
+        with Provisioner(settings) as provisioner:
+            provisioner.run(BUSYBOX)  # which removes what the killed one left
+
+    def test_a_restarted_container_has_a_new_one(self, box: Container) -> None:
+        launcher = launcher_of(box)
+        box.restart()
+        assert launcher_of(box) != launcher
+
+    @pytest.mark.needs_root
+    def test_it_holds_nothing_that_the_supervisor_gives_up(self, box: Container) -> None:
+        links = [os.readlink(fd) for fd in Path(f"/proc/{launcher_of(box)}/fd").iterdir()]
+        assert len([link for link in links if link.startswith("socket:")]) == 1
+        assert not [link for link in links if link.startswith("pipe:") or "eventpoll" in link]
+
+
+def launcher_of(container: Container) -> int:
+    """The process that a first command of *container* has brought: filtered as commands are, and in no container."""
+    supervisor = supervisor_of(container)
+    before = launchers(supervisor)
+    container.exec(["true"], check=True)
+    (launcher,) = launchers(supervisor) - before
+    return launcher
+
+
+def supervisor_of(container: Container) -> int:
+    return parent(parent(container.status().pid or 0))
+
+
+def launchers(supervisor: int) -> set[int]:
+    children = map(int, Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split())
+    return {pid for pid in children if (of := status_of(pid)).get("Seccomp") == "2" and of["NSpid"] == str(pid)}
+
+
+def parent(pid: int) -> int:
+    return int(status_of(pid)["PPid"])
+
+
+def status_of(pid: int) -> dict[str, str]:
+    """proc_pid_status(5); empty for what has ended."""
+    try:
+        text = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return {}
+    return {key: value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())}

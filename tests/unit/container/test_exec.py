@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import shlex
 import threading
 import time
 from pathlib import Path
@@ -7,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from pytest_lxcontainer import Container, ExecResult
-from pytest_lxcontainer.container.exec import argv
+from pytest_lxcontainer.container.backend import ExecSpec
+from pytest_lxcontainer.container.exec import argv, shell_line
 from pytest_lxcontainer.errors import ExecFailedError, ExecTimeoutError, InvalidSettingsError
 
 
@@ -30,6 +33,21 @@ def test_check_raises_with_both_streams_and_the_result(code: int) -> None:
     assert caught.value.result is result
     for text in (f"exit code {code}", "sh -c 'exit 1'", "some \ufffd out", "some err"):
         assert text in str(caught.value)
+
+
+@pytest.mark.parametrize(("code", "shown"), [(-9, "killed by SIGKILL"), (-34, "killed by S"), (-99, "by signal 99")])
+def test_a_signal_is_named(code: int, shown: str) -> None:
+    with pytest.raises(ExecFailedError, match=shown):
+        ExecResult(("sleep",), code, "", "", 0.1).check()
+
+
+def test_the_line_to_run_it_again_survives_a_shell() -> None:
+    spec = ExecSpec(("printf", "%s", "it's $HOME"), (("A B", "'\"\n"),), "/a b", 1, 2)
+    words = shlex.split(shell_line(spec, os.getpid(), user_namespace=True))
+    assert words[:3] == ["env", "-i", "A B='\"\n"]
+    assert words[-4:] == ["--", "printf", "%s", "it's $HOME"]
+    assert {"--wdns=/a b", "--setuid=1", "--setgid=2", "--user"} <= set(words)
+    assert "--user" not in shell_line(spec, os.getpid(), user_namespace=False)
 
 
 def test_output_is_text_or_bytes(box: Container) -> None:

@@ -9,13 +9,8 @@ from typing import Any
 import pytest
 
 from pytest_lxcontainer import Limits
-from pytest_lxcontainer.container.lxc_config import (
-    DROPPED_CAPABILITIES,
-    Interface,
-    Place,
-    lxc_items,
-    render,
-)
+from pytest_lxcontainer.container.capabilities import HARMFUL, ORDINARY
+from pytest_lxcontainer.container.lxc_config import Interface, Place, lxc_items, render
 from pytest_lxcontainer.container.spec import ContainerSpec
 from pytest_lxcontainer.errors import InvalidSettingsError
 from pytest_lxcontainer.rootfs.idmap import IdMap, IdRange
@@ -40,7 +35,7 @@ def place(**fields: Any) -> Place:
         "cgroup": "lxt-r/box-1",
         "cgroups_on_v1": False,
         "limits_apply": True,
-        "seccomp_profile": None,
+        "seccomp_profile": Path("/store/runs/r/box-1/seccomp"),
     }
     return Place(**{**values, **fields})
 
@@ -84,10 +79,14 @@ def test_ids_are_mapped_unless_privileged() -> None:
     assert parsed(spec(privileged=True), idmap=IdMap.identity()).all("lxc.idmap") == []
 
 
-def test_the_command_runs_as_its_user_in_its_directory() -> None:
-    found = parsed(spec(uid=5, gid=6, groups=(7, 8), cwd="/srv/data"))
-    assert [found.one(f"lxc.init.{key}") for key in ("uid", "gid", "groups", "cwd")] == ["5", "6", "7,8", "/srv/data"]
-    assert parsed().all("lxc.init.groups") == []
+def test_the_command_runs_in_its_directory() -> None:
+    assert parsed(spec(cwd="/srv/data")).one("lxc.init.cwd") == "/srv/data"
+
+
+def test_a_command_that_is_process_1_is_made_its_user_by_lxc() -> None:
+    found = parsed(spec(uid=5, gid=6, init=False))
+    assert [found.one(f"lxc.init.{key}") for key in ("uid", "gid")] == ["5", "6"]
+    assert parsed(spec(uid=5, gid=6)).all("lxc.init.uid") == []
 
 
 class TestMounts:
@@ -135,21 +134,41 @@ class TestEnvironment:
 
 
 class TestConfinement:
-    def test_the_harmful_capabilities_are_dropped(self) -> None:
-        assert parsed().one("lxc.cap.drop").split() == list(DROPPED_CAPABILITIES)
+    def test_dockers_capabilities_are_kept_and_no_others(self) -> None:
+        assert set(parsed().one("lxc.cap.keep").split()) == ORDINARY
 
     @pytest.mark.parametrize("written", ["SYS_TIME", "sys_time", "CAP_SYS_TIME"])
     def test_one_that_is_asked_for_is_kept(self, written: str) -> None:
-        assert set(DROPPED_CAPABILITIES) - set(parsed(spec(cap_add=(written,))).one("lxc.cap.drop").split()) == {
-            "sys_time"
-        }
+        kept = set(parsed(spec(cap_add=(written,))).one("lxc.cap.keep").split())
+        assert kept == ORDINARY | {"sys_time"}
 
     def test_all_keeps_every_one(self) -> None:
-        assert parsed(spec(cap_add=("ALL",))).all("lxc.cap.drop") == []
+        found = parsed(spec(cap_add=("ALL",)))
+        assert found.all("lxc.cap.drop") == found.all("lxc.cap.keep") == []
 
-    def test_the_hosts_seccomp_profile_is_used_where_there_is_one(self) -> None:
-        assert parsed(seccomp_profile=Path("/p")).one("lxc.seccomp.profile") == "/p"
-        assert parsed().all("lxc.seccomp.profile") == []
+    @pytest.mark.parametrize(
+        "fields", [{"privileged": True}, {"init": False, "command": ("/sbin/init",)}], ids=["privileged", "system"]
+    )
+    def test_what_is_explicit_or_a_whole_system_lacks_the_harmful_ones_only(self, fields: dict[str, Any]) -> None:
+        found = parsed(spec(**fields))
+        assert set(found.one("lxc.cap.drop").split()) == HARMFUL
+        assert found.all("lxc.cap.keep") == []
+
+    def test_a_small_init_keeps_no_more_than_a_command(self) -> None:
+        assert set(parsed(spec(init=False, command=("/init",))).one("lxc.cap.keep").split()) == ORDINARY
+
+    def test_a_seccomp_profile_is_always_used(self) -> None:
+        assert parsed().one("lxc.seccomp.profile") == "/store/runs/r/box-1/seccomp"
+
+    def test_what_tells_of_the_host_is_masked_unless_privileged(self) -> None:
+        mounts = parsed().mounts
+        assert mounts["proc/kcore"] == ("/dev/null", "none", {"bind", "optional"})
+        assert mounts["sys/firmware"][1] == "tmpfs"
+        assert "ro" in mounts["sys/firmware"][2]
+        assert "proc/kcore" not in parsed(spec(privileged=True), idmap=IdMap.identity()).mounts
+
+    def test_processes_are_limited_by_default(self) -> None:
+        assert parsed().one("lxc.cgroup2.pids.max") == "4096"
 
     def test_a_privileged_container_may_use_harmless_devices_only(self) -> None:
         found = parsed(spec(privileged=True), idmap=IdMap.identity(), cgroups_on_v1=True)

@@ -20,6 +20,8 @@ from pytest_lxcontainer.errors import InvalidSettingsError
         ({"user": 1000}, "user", "1000"),
         ({"aliases": "one"}, "aliases", ("one",)),
         ({"cap_add": ["SYS_TIME"]}, "cap_add", ("SYS_TIME",)),
+        ({"cap_add": "CAP_NET_ADMIN"}, "cap_add", ("CAP_NET_ADMIN",)),
+        ({"init": False}, "init", False),
         ({"tmpfs": "/run"}, "tmpfs", {"/run": ""}),
         ({"tmpfs": ["/run", "/tmp"]}, "tmpfs", {"/run": "", "/tmp": ""}),
         ({"tmpfs": {"/run": "size=1m"}}, "tmpfs", {"/run": "size=1m"}),
@@ -62,6 +64,7 @@ def test_settings_are_read_as_people_write_them(settings: dict[str, Any], name: 
         {"mounts": "/etc:relative"},
         {"mounts": "/no/such/path:/x"},
         {"labels": "x"},
+        {"cap_add": ["SYS_TIM"]},
     ],
 )
 def test_what_cannot_be_used_is_refused(settings: dict[str, Any]) -> None:

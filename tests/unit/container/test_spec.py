@@ -25,6 +25,7 @@ def test_a_spec_comes_through_json_as_it_was() -> None:
         privileged=True,
         cap_add=("SYS_TIME",),
         stop_signal=2,
+        init=False,
         image="box:1",
         labels=(("a", "b"),),
     )

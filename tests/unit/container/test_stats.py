@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_lxcontainer import ByteSize, Stats
-from pytest_lxcontainer.container.stats import InterfaceStats, read_stats
+from pytest_lxcontainer.container.stats import InterfaceStats, _memory_of, _resident, read_stats
 
 TICKS = os.sysconf("SC_CLK_TCK")
 V1_UNLIMITED = "9223372036854771712\n"
@@ -158,3 +158,10 @@ def test_interfaces_come_without_the_loopback(v2: dict[str, Path]) -> None:
     networks = read(v2).networks
     assert "lo" not in networks
     assert all(isinstance(each, InterfaceStats) for each in networks.values())
+
+
+def test_memory_of_what_may_not_be_looked_into_is_what_everyone_may_know(tmp_path: Path) -> None:
+    """A kernel thread has no smaps_rollup; a process of our own has both."""
+    assert _resident(os.getpid()) > 1 << 20
+    assert _memory_of(2)[0] == _resident(2)
+    assert 0 < _memory_of(os.getpid())[0] <= _resident(os.getpid()) + (1 << 20)

@@ -106,7 +106,11 @@ def test_port_and_http(make: Make, web: int) -> None:
         (wait.file("/desk/x"), "file /desk/x", "False"),
         (wait.exec("echo why >&2; exit 3"), "command 'echo why >&2; exit 3' to succeed", "exit code 3: why"),
         (wait.all_of(wait.log("up"), wait.file("/x")), "'up' in the log and file /x", "False"),
-        (wait.any_of(wait.file("/x"), wait.exit(1)), "file /x or its end with exit code 1", "False"),
+        (
+            wait.any_of(wait.file("/x"), wait.exit(1)),
+            "file /x or its end with exit code 1",
+            "file /x: False; its end with exit code 1: False",
+        ),
     ],
 )
 def test_a_timeout_tells_what_was_awaited_and_last_seen(
@@ -237,3 +241,37 @@ def test_all_conditions_share_one_deadline(make: Make) -> None:
 def test_conditions_that_hold_need_no_time(box: Container) -> None:
     box.wait_for(lambda c: True, timeout=0)
     box.wait_for()
+
+
+def test_a_command_that_hangs_is_given_up_with_the_wait(box: Container) -> None:
+    with pytest.raises(WaitTimeoutError, match="command 'sleep 1000' to succeed") as caught:
+        box.wait_for(wait.exec("sleep 1000"), timeout=0.3)
+    assert "sleep 1000" in caught.value.last_seen
+
+
+def test_a_command_among_others_is_given_up_too(box: Container) -> None:
+    with pytest.raises(WaitTimeoutError):
+        box.wait_for(wait.all_of(wait.exec("true"), wait.any_of(wait.exec("sleep 1000"))), timeout=0.3)
+
+
+def test_any_of_tells_what_each_saw(box: Container) -> None:
+    with pytest.raises(WaitTimeoutError) as caught:
+        box.wait_for(wait.any_of(wait.exec("exit 3"), wait.file("/none")), timeout=0.2)
+    assert "command 'exit 3' to succeed: exit code 3" in caught.value.last_seen
+    assert "file /none: False" in caught.value.last_seen
+
+
+def test_a_slow_answer_is_an_answer(make: Make) -> None:
+    class Slow(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            time.sleep(0.8)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Not into the test's output."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        make().start().wait_for(wait.http("/", server.server_port), timeout=20)
+        server.shutdown()

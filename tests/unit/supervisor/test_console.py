@@ -92,3 +92,24 @@ def test_a_reader_does_not_move_the_writer(console: Console, pipe: tuple[int, in
     os.write(pipe[1], b"two\n")
     console.take(pipe[0])
     assert content(console) == b"one\ntwo\n"
+
+
+def test_who_follows_is_rung_for_and_told_the_end(console: Console, pipe: tuple[int, int]) -> None:
+    one, two = console.follow(), console.follow()
+    two.close()  # has left without a word
+    for _ in range(3):
+        os.write(pipe[1], b"x")
+        assert console.take(pipe[0])
+    assert one.recv(100)
+    console.hang_up()
+    assert one.recv(100) == b""
+    one.close()
+
+
+def test_who_does_not_listen_holds_nobody_up(console: Console, pipe: tuple[int, int]) -> None:
+    deaf = console.follow()
+    for _ in range(5000):
+        os.write(pipe[1], b"x")
+        assert console.take(pipe[0])
+    assert len(content(console)) == 5000
+    deaf.close()

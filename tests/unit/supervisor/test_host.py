@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from pytest_lxcontainer.container.cgroups import Hierarchies
 from pytest_lxcontainer.errors import HostNotReadyError
-from pytest_lxcontainer.supervisor.host import limits_apply_in, user_entry
+from pytest_lxcontainer.supervisor.host import disks_below, limits_apply_in, user_entry
 
 V1 = Hierarchies((("memory", Path("/c/memory")), ("pids", Path("/c/pids"))), Path("/c/unified"))
 
@@ -41,3 +42,19 @@ def test_a_user_without_a_name_is_a_lack_of_the_host() -> None:
 
 def test_without_cgroups_nothing_is_limited(tmp_path: Path) -> None:
     assert not limits_apply_in({}, Hierarchies((), tmp_path))
+
+
+def test_a_partition_counts_as_its_whole_disk(tmp_path: Path) -> None:
+    disk = tmp_path / "devices" / "sda"
+    (disk / "sda1").mkdir(parents=True)
+    (disk / "dev").write_text("8:0\n")
+    (disk / "sda1" / "partition").write_text("1\n")
+    blocks = tmp_path / "block"
+    blocks.mkdir()
+    (blocks / "8:0").symlink_to(disk)
+    (blocks / "8:1").symlink_to(disk / "sda1")
+    assert disks_below(os.makedev(8, 1), blocks) == disks_below(os.makedev(8, 0), blocks) == ("8:0",)
+
+
+def test_what_is_on_no_disk_of_its_own_has_none() -> None:
+    assert disks_below(os.makedev(0, 42)) == ()

@@ -1,0 +1,91 @@
+"""A container's files at one moment: kept, compared, and brought back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from ..errors import InvalidSettingsError, SnapshotNotFoundError
+from ..image.image import Image
+from .backend import Backend
+from .commands import Commands
+from .spec import ContainerSpec
+from .traits import Traits
+from .units import ByteSize
+
+Kind = Literal["added", "changed", "deleted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One *path* that differs, and how; *size* is that of the regular file that is there now, else 0."""
+
+    kind: Kind
+    path: str
+    size: ByteSize
+
+    def __str__(self) -> str:
+        """As ``docker diff`` prints it: ``A /path``, ``C /path`` or ``D /path``."""
+        return f"{self.kind[0].upper()} {self.path}"
+
+
+class Snapshots(Commands):
+    """Snapshots, and what has changed since them."""
+
+    def __init__(self, backend: Backend, spec: ContainerSpec, image: Image, traits: Traits = Traits()) -> None:
+        super().__init__(backend, spec, image, traits)
+        self._snapshots: list[Image] = []
+
+    @property
+    def snapshots(self) -> Sequence[Image]:
+        """What `snapshot` has made here, in order."""
+        return tuple(self._snapshots)
+
+    def snapshot(self, name: str | None = None) -> Image:
+        """Its files as they are now, as an image to make containers of: its layers and one more.
+
+        The image has the configuration of the container's own, and its title with ``+name``. Running processes stand
+        still while what was written is copied, and go on; without cgroups of the container's own they do not stand
+        still. Volumes of the image are part of it; mounts, tmpfs and memory are not. It goes with the run.
+        """
+        if name is not None and (not name or not name.isprintable()):
+            raise InvalidSettingsError(f"{name!r} cannot be a snapshot's name", hint="use letters and digits")
+        lower_dirs = self._timed("snapshot", partial(self._backend.snapshot, self.id))
+        made = replace(
+            self.image,
+            lower_dirs=tuple(map(Path, lower_dirs)),
+            snapshot=name or f"snapshot{len(self._snapshots) + 1}",
+            privileged=self._spec.privileged,
+        )
+        self._snapshots.append(made)
+        return made
+
+    def diff(self, since: Image | None = None) -> list[Change]:
+        """What has changed since *since*, a snapshot or another image (default: the one it was made of), by path.
+
+        A file counts by its content, owner, mode, attributes and time, a directory by its own and not by what is in
+        it. What was in a deleted directory is not listed, nor what was made for mounts. What is mounted is left out.
+        """
+        lower_dirs = [str(path) for path in (since or self.image).lower_dirs]
+        found = self._timed("diff", partial(self._backend.diff, self.id, lower_dirs))
+        return [Change(_kind(kind), path, ByteSize(size)) for kind, path, size in found]
+
+    def _put_back(self, image: Image | None) -> None:
+        """Give it the files of *image* and no others; it does not run then."""
+        wanted = image or self.image
+        if wanted not in (self.image, *self._snapshots):
+            raise SnapshotNotFoundError(
+                f"{wanted.title} is no snapshot of container {self.name}",
+                details="\n".join(each.title for each in (self.image, *self._snapshots)),
+                container=self.name,
+                hint="restore what its own snapshot() returned, or its image; run a new container of any other",
+            )
+        lower_dirs = [str(path) for path in wanted.lower_dirs]
+        self._last = self._timed("restore", partial(self._backend.restore, self.id, lower_dirs))
+
+
+def _kind(word: str) -> Kind:
+    return "added" if word == "added" else "changed" if word == "changed" else "deleted"

@@ -1,0 +1,178 @@
+"""Snapshots of the run's containers: sealing, comparing and replacing upper dirs.
+
+Reading a container's files takes long, and its ids; each time a fork does it, while the loop goes on.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import resource
+import signal
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from ..container.liblxc import PR_SET_PDEATHSIG
+from ..errors import ContainerError, StoreError, SupervisorError
+from ..rootfs.made import Made
+from ..rootfs.overlay import Overlay, may_lack
+from . import protocol
+from .life import Life
+from .loop import wait
+from .run import Run
+
+if TYPE_CHECKING:
+    from ..rootfs.sandbox import Sandbox
+
+DIRECTORY = "s"
+"""In a run's directory; short, since paths of layers share one mount(2). No container's name is without a hyphen."""
+
+
+class Snapshots:
+    """Makes snapshots of the containers of *run*, which go with it."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._directory = run.directory / DIRECTORY
+        self._directory.mkdir()
+        self._directory.chmod(0o711)
+        self._count = 0
+        self._forks: set[int] = set()
+
+    def close(self) -> None:
+        """End what is still being done."""
+        for pid in self._forks:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        self._forks.clear()
+
+    async def seal(self, life: Life) -> list[str]:
+        """A copy of what *life* has written as a layer on top of its own, all of which are returned, base first.
+
+        Its processes stand still meanwhile, where it has cgroups of its own.
+        """
+        self._count += 1
+        target = self._directory / str(self._count)
+        target.mkdir(mode=0o700)
+        overlay, made = _overlay_of(life), _made(life)
+        life.hold()
+        try:
+            await self._in_fork(lambda: _sandbox(life).seal(overlay, target, made))
+            self._check(life)
+        except BaseException:
+            self._run.discard(target)
+            raise
+        finally:
+            life.let_go()
+        return [*life.spec.lower_dirs, str(target)]
+
+    async def differences(self, life: Life, since: Sequence[str]) -> list[Any]:
+        """What *life*'s files differ by from the stack *since* (base first); see `rootfs.diff.Difference`."""
+        old = [Path(each) for each in since]
+        if gone := [path for path in old if not path.is_dir()]:
+            raise StoreError("the image to compare with is no longer there", details="\n".join(map(str, gone)))
+        overlay, made = _overlay_of(life), _made(life)
+        new = [*overlay.lower_dirs, overlay.upper_dir]
+        found: list[Any] = await self._in_fork(lambda: _sandbox(life).compare(old, new, made))
+        return found
+
+    async def restore(self, life: Life, lower_dirs: Sequence[str]) -> None:
+        """Have the stack *lower_dirs* (base first) and nothing else in *life*, which is ended if it runs."""
+        life.hold(still=False)
+        try:
+            life.kill()
+            await life.until_dead()
+            await life.until_clean()
+            self._check(life)
+            self._run.replace_files(life, lower_dirs)
+            await self._in_fork(lambda: _make_dirs(life))
+        finally:
+            life.let_go()
+
+    def _check(self, life: Life) -> None:
+        if self._run.lives.get(life.name) is not life:
+            raise ContainerError(f"container {life.name} was destroyed meanwhile", container=life.name)
+
+    async def _in_fork(self, work: Callable[[], Any]) -> Any:
+        """Give what *work* returns, or raise what it raises, from a process of its own."""
+        answer = os.memfd_create("lxcontainer-answer")
+        pidfd = -1
+        try:
+            pid = os.fork()
+            if pid == 0:
+                _work(answer, work)
+            self._forks.add(pid)
+            pidfd = os.pidfd_open(pid)
+            await wait([pidfd])
+            self._forks.discard(pid)
+            _, status = os.waitpid(pid, 0)
+            os.lseek(answer, 0, os.SEEK_SET)
+            with os.fdopen(answer, "rb", closefd=False) as file:
+                text = file.read()
+        finally:
+            os.close(answer)
+            if pidfd >= 0:
+                os.close(pidfd)
+        if not text:
+            code = os.waitstatus_to_exitcode(status)
+            raise SupervisorError(f"the process that works on a container's files ended with {code}")
+        message = json.loads(text)
+        if "error" in message:
+            raise protocol.rebuild(message["error"])
+        return message["ok"]
+
+
+def _work(answer: int, work: Callable[[], Any]) -> NoReturn:
+    try:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        # Every directory on the way down is open, in each layer that has it.
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        os.umask(0)
+        try:
+            message = {"ok": work()}
+        except Exception as error:
+            if not isinstance(error, (StoreError, ContainerError)):
+                traceback.print_exc()
+            message = {"error": protocol.describe(error)}
+        with os.fdopen(answer, "wb", closefd=False) as file:
+            file.write(json.dumps(message).encode("ascii"))
+    finally:
+        os._exit(0)
+
+
+def _sandbox(life: Life) -> Sandbox:
+    """A sandbox with the ids of *life*, which ends with this process at the latest."""
+    # Imported here: the supervisor itself, which every fork copies, does without it.
+    from ..rootfs.sandbox import Sandbox
+
+    return Sandbox(life.idmap)
+
+
+def _make_dirs(life: Life) -> None:
+    """Make what was made for it when it was created, and has gone with its upper dir."""
+    overlay = _overlay_of(life)
+    lacking = [path for path in (life.spec.cwd, *life.spec.volumes) if may_lack(overlay.lower_dirs, path)]
+    if lacking:
+        with _sandbox(life) as sandbox:
+            for path in lacking:
+                sandbox.make_dirs(overlay, path)
+
+
+def _overlay_of(life: Life) -> Overlay:
+    """Its stack by the paths that this process knows."""
+    return Overlay(tuple(Path(each) for each in life.spec.lower_dirs), life.directory / "upper")
+
+
+def _made(life: Life) -> Made:
+    """What may have been made in its upper dir, with ids as whoever reads there sees them."""
+    spec = life.spec
+    targets = (*(target for _, target, _ in spec.mounts), *(target for target, _ in spec.tmpfs))
+    as_root = os.geteuid() == 0
+    uid, gid = (life.idmap.host_uid(0), life.idmap.host_gid(0)) if as_root else (0, 0)
+    return Made.of(targets, (spec.cwd, *spec.volumes), uid, gid)

@@ -1,0 +1,93 @@
+"""The client's part in work on a container's files and in following its log."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import socket
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import IO, Any
+
+from ..container.channel import Channel, Frame
+from ..container.transfer import Transfer
+from .protocol import Message
+
+
+class WorkClient(ABC):
+    """What of a `Backend` concerns files and the log."""
+
+    @abstractmethod
+    def _request(self, message: Message) -> AbstractContextManager[tuple[Any, list[int]]]:
+        """Ask the supervisor."""
+
+    def open_file(self, name: str, path: str, mode: str, permissions: int = 0o644) -> IO[bytes]:
+        """See `Backend`."""
+        return self._transfer(name).open(path, mode, permissions)
+
+    def list_files(self, name: str, path: str) -> list[str] | None:
+        """See `Backend`."""
+        names: list[str] | None = self._transfer(name).ask({"do": "list", "path": path})
+        return names
+
+    def copy_in(self, name: str, host_path: str, path: str, owner: str | None) -> str:
+        """See `Backend`."""
+        return self._transfer(name).copy_in(host_path, path, owner)
+
+    def copy_out(self, name: str, path: str, host_path: str) -> Path:
+        """See `Backend`."""
+        return self._transfer(name).copy_out(path, host_path)
+
+    def mount(self, name: str, source: str, path: str, read_only: bool) -> None:
+        """See `Backend`."""
+        with self._request({"do": "mount", "name": name, "source": source, "path": path, "read_only": read_only}):
+            pass
+
+    def unmount(self, name: str, path: str) -> None:
+        """See `Backend`."""
+        self._transfer(name).ask({"do": "unmount", "path": path})
+
+    def follow(self, name: str, since: float = 0.0) -> Following:
+        """See `Backend`."""
+        with self._request({"do": "follow", "name": name, "since": since}) as (value, fds):
+            return Following(fds[0], value["offset"], socket.socket(fileno=fds[1]))
+
+    def _transfer(self, name: str) -> Transfer:
+        def begin(task: Frame) -> Channel:
+            with self._request({"do": "work", "name": name, "task": task}) as (_, fds):
+                return Channel(socket.socket(fileno=fds[0]))
+
+        return Transfer(name, begin)
+
+
+class Following:
+    """See `LogHandle`; *bell* has something to read when the log has grown, and is at its end when that is complete."""
+
+    def __init__(self, fd: int, offset: int, bell: socket.socket) -> None:
+        self._fd = fd
+        self._offset = offset
+        self._bell = bell
+        self._first = True
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """See `LogHandle`."""
+        if self._first:
+            # What was there before has rung for nobody; only an end can be known already.
+            self._first, timeout = False, 0.0
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._bell, selectors.EVENT_READ)
+            return not selector.select(timeout) or bool(self._bell.recv(1 << 12))
+
+    def read(self) -> bytes:
+        """See `LogHandle`."""
+        parts = []
+        while data := os.pread(self._fd, 1 << 20, self._offset):
+            parts.append(data)
+            self._offset += len(data)
+        return b"".join(parts)
+
+    def close(self) -> None:
+        """See `LogHandle`."""
+        os.close(self._fd)
+        self._bell.close()

@@ -1,0 +1,216 @@
+"""Cgroup files, LXC's configuration, devices and interfaces of a running container."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_lxcontainer import Container, Limits
+from pytest_lxcontainer.errors import (
+    KernelRefusedError,
+    NotDelegatedError,
+    NotPermittedError,
+    NotRunningError,
+    UnknownItemError,
+)
+
+from .conftest import Runner, as_root, wait_until
+
+
+def test_cgroup_files_are_read_and_written_by_the_kernels_names(run: Runner) -> None:
+    box = run()
+    source = box.stats().source
+    if source == "proc":
+        with pytest.raises(NotDelegatedError, match=r"pids\.max"):
+            box.cgroup_item("pids.max")
+        return
+    memory = "memory.limit_in_bytes" if source == "cgroup1" else "memory.max"
+    box.set_cgroup_item(memory, 64 << 20)
+    assert box.cgroup_item(memory) == str(64 << 20)
+    assert box.limits.memory == 64 << 20
+    assert box.cgroup_item("pids.max") == str(Limits().pids)
+    assert box.pid is not None and str(box.pid) in box.cgroup_item("cgroup.procs").split()
+
+
+def test_a_cgroup_file_that_is_not_there_is_a_key_error_that_lists_those_that_are(run: Runner) -> None:
+    box = run()
+    if box.stats().source == "proc":
+        return
+    with pytest.raises(UnknownItemError, match=r"memory\.stat") as caught:
+        box.cgroup_item("memory.no_such_thing")
+    assert isinstance(caught.value, KeyError)
+    for key in ("../memory.stat", "/etc/passwd", "", ".."):
+        with pytest.raises(UnknownItemError):
+            box.cgroup_item(key)
+
+
+def test_what_the_kernel_does_not_take_says_so(run: Runner) -> None:
+    box = run()
+    if box.stats().source == "proc":
+        return
+    with pytest.raises(KernelRefusedError, match=r"pids\.max does not take 'many': Invalid argument") as caught:
+        box.set_cgroup_item("pids.max", "many")
+    assert caught.value.errno == 22
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_configuration_is_as_lxc_has_it(run: Runner, running: bool) -> None:
+    box = run() if running else run.clone()
+    assert box.lxc_config_item("lxc.uts.name") == box.hostname
+    assert box.lxc_config_item("lxc.net.0.type") == "veth"
+    assert len(box.lxc_config_item("lxc.mount.entry").splitlines()) > 2
+    assert box.lxc_config_item("lxc.hook.stop") == ""
+    assert {"lxc.uts.name", "lxc.mount.entry"} <= set(box.lxc_config_keys())
+    with pytest.raises(UnknownItemError, match=r"lxc\.no\.such\.key"):
+        box.lxc_config_item("lxc.no.such.key")
+
+
+def test_a_device_of_the_hosts_can_be_used_inside(run: Runner) -> None:
+    box = run()
+    if not as_root():
+        with pytest.raises(NotPermittedError, match="only root may"):
+            box.add_device("/dev/zero", "/dev/nothing")
+        return
+    box.add_device("/dev/zero", "/dev/deep/nothing")
+    for user in ("root", "1000"):
+        assert box.exec(["head", "-c", "3", "/dev/deep/nothing"], user=user, text=False).stdout == b"\0\0\0"
+    box.remove_device("/dev/deep/nothing")
+    assert not box.exists("/dev/deep/nothing")
+    with pytest.raises(UnknownItemError, match="/dev/deep/nothing"):
+        box.remove_device("/dev/deep/nothing")
+
+
+def test_a_device_keeps_its_path_where_none_is_given(run: Runner) -> None:
+    if not as_root():
+        return
+    box = run()
+    box.add_device(Path("/dev/net/tun"))
+    assert box.check_output(["stat", "-c", "%t:%T", "/dev/net/tun"]) == "a:c8"
+    assert box.exec(["dd", "if=/dev/net/tun", "count=1"]).stderr.startswith("dd: ")  # open, not bound: EBADFD
+
+
+def test_a_device_in_a_privileged_container_is_allowed_there(run: Runner) -> None:
+    if not as_root():
+        return
+    box = run(privileged=True)
+    disk = os.stat("/dev/zero")
+    box.add_device("/dev/zero", "/dev/mine")
+    assert box.exec(["head", "-c", "3", "/dev/mine"], text=False).stdout == b"\0\0\0"
+    assert os.minor(disk.st_rdev) == 5
+
+
+@pytest.mark.parametrize(
+    ("host_path", "path", "says"),
+    [
+        ("/dev/no-such-device", "/dev/x", "No such file"),
+        ("/etc/hostname", "/dev/x", "it is no device"),
+        ("/dev/zero", "/dev/null", "File exists"),
+    ],
+)
+def test_a_device_that_cannot_be_added_says_why(run: Runner, host_path: str, path: str, says: str) -> None:
+    if not as_root():
+        return
+    box = run()
+    with pytest.raises(KernelRefusedError, match=says):
+        box.add_device(host_path, path)
+
+
+def test_an_added_device_is_gone_after_a_restart(run: Runner) -> None:
+    if not as_root():
+        return
+    box = run()
+    box.add_device("/dev/zero", "/dev/mine")
+    box.restart(timeout=0.1)
+    assert not box.exists("/dev/mine")
+    box.add_device("/dev/zero", "/dev/mine")
+
+
+@pytest.fixture
+def veth() -> Iterator[tuple[str, str]]:
+    """A pair of interfaces on the host."""
+    names = f"k{os.getpid()}a"[:15], f"k{os.getpid()}b"[:15]
+    command = ["ip", "link", "add", names[0], "type", "veth", "peer", "name", names[1]]
+    subprocess.run(command, check=True)
+    yield names
+    subprocess.run(["ip", "link", "delete", names[1]], check=False, capture_output=True)
+
+
+def on_host(name: str) -> bool:
+    return Path("/sys/class/net", name).exists()
+
+
+class TestInterfaces:
+    def test_only_root_may(self, box: Container) -> None:
+        if as_root():
+            return
+        with pytest.raises(NotPermittedError):
+            box.attach_interface("eth0")
+        with pytest.raises(NotPermittedError):
+            box.detach_interface("eth0")
+
+    def test_one_that_is_attached_is_the_containers(self, box: Container, request: pytest.FixtureRequest) -> None:
+        if not as_root():
+            return
+        ours, peer = request.getfixturevalue("veth")
+        box.attach_interface(ours, "wan0", address="192.0.2.2/30")
+        assert not on_host(ours)
+        assert box.interfaces() == ["lo", "eth0", "wan0"]
+        subprocess.run(["ip", "link", "set", peer, "up"], check=True)
+        shown = box.check_output(["ip", "-4", "address", "show", "dev", "wan0"])
+        assert "192.0.2.2/30" in shown
+        assert ",UP" in shown
+        box.detach_interface("wan0")
+        assert box.interfaces() == ["lo", "eth0"]
+        assert on_host(ours)
+
+    def test_one_may_come_back_under_another_name(self, box: Container, request: pytest.FixtureRequest) -> None:
+        if not as_root():
+            return
+        ours, _ = request.getfixturevalue("veth")
+        box.attach_interface(ours)
+        assert ours in box.interfaces()
+        box.detach_interface(ours, f"{ours}x"[-15:])
+        assert on_host(f"{ours}x"[-15:])
+
+    def test_a_virtual_one_ends_with_the_container(self, run: Runner, request: pytest.FixtureRequest) -> None:
+        if not as_root():
+            return
+        ours, peer = request.getfixturevalue("veth")
+        box = run()
+        box.attach_interface(ours, "wan0")
+        box.destroy()
+        wait_until(lambda: not on_host(peer))
+
+    def test_what_is_not_there_or_not_attached_is_an_error(self, box: Container) -> None:
+        if not as_root():
+            return
+        for name in ("no-such-if", "../eth0"):
+            with pytest.raises(UnknownItemError, match="no network interface"):
+                box.attach_interface(name)
+        with pytest.raises(UnknownItemError, match="eth0"):
+            box.detach_interface("eth0")
+
+    def test_a_name_that_is_taken_inside_is_refused(self, box: Container, request: pytest.FixtureRequest) -> None:
+        if not as_root():
+            return
+        ours, _ = request.getfixturevalue("veth")
+        with pytest.raises(KernelRefusedError, match="eth0") as caught:
+            box.attach_interface(ours, "eth0")
+        assert caught.value.errno == errno.EEXIST
+        assert on_host(ours)
+
+
+def test_what_does_not_run_has_no_cgroup_devices_or_interfaces(run: Runner) -> None:
+    box = run.clone()
+    for operation in (
+        lambda: box.cgroup_item("pids.max"),
+        lambda: box.add_device("/dev/zero"),
+        lambda: box.attach_interface("lo"),
+    ):
+        with pytest.raises(NotRunningError):
+            operation()

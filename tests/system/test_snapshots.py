@@ -1,0 +1,327 @@
+"""Snapshots of real containers: sealed, cloned, compared and restored."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_lxcontainer import Container, Provisioner, Settings, wait
+from pytest_lxcontainer.errors import (
+    ContainerError,
+    InvalidSettingsError,
+    NotDelegatedError,
+    SnapshotNotFoundError,
+)
+
+from ..fakes.images import Layer, Whiteout, image, layer
+from ..fakes.registry import FakeRegistry
+from .conftest import BUSYBOX, Runner, as_root, wait_until
+
+POSTGRES = "postgres:15"
+TRUST = {"POSTGRES_HOST_AUTH_METHOD": "trust"}
+
+
+def changes(container: Container, since: Any = None) -> list[str]:
+    return [str(change) for change in container.diff(since)]
+
+
+def sql(container: Container, statement: str) -> str:
+    return container.check_output(["psql", "-U", "postgres", "-At", "-c", statement])
+
+
+class TestSnapshot:
+    def test_a_clone_has_what_was_written_and_shares_the_layers_below(self, box: Container, run: Runner) -> None:
+        box.exec("echo kept > /kept; mkdir -p /srv/site; ln /kept /srv/again; rm /bin/awk", check=True)
+        snapshot = box.snapshot()
+        clone = run(snapshot)
+        assert clone.read_text("/kept") == "kept\n"
+        assert clone.check_output("stat -c %h /srv/again") == "2"
+        assert not clone.exists("/bin/awk")
+        assert snapshot.lower_dirs[:-1] == box.image.lower_dirs
+        assert snapshot.config == box.image.config
+        assert changes(clone) == []
+
+    def test_container_and_snapshot_go_separate_ways(self, box: Container, run: Runner) -> None:
+        box.write_text("/note", "before")
+        snapshot = box.snapshot()
+        box.write_text("/note", "after")
+        one, two = run(snapshot), run(snapshot)
+        one.write_text("/note", "one")
+        assert [each.read_text("/note") for each in (box, one, two)] == ["after", "one", "before"]
+
+    def test_a_running_container_goes_on(self, run: Runner) -> None:
+        container = run(command="i=0; while :; do i=$((i+1)); echo $i; sleep 0.01; done")
+        pid = container.pid
+        container.snapshot()
+        seen = len(container.logs().splitlines())
+        container.wait_for(wait.log(f"^{seen + 5}$"))
+        assert (container.state, container.pid) == ("RUNNING", pid)
+
+    def test_a_stopped_container_has_snapshots_too_and_starts_again(self, box: Container, run: Runner) -> None:
+        box.write_text("/note", "x")
+        box.stop(timeout=0.1)
+        assert run(box.snapshot()).read_text("/note") == "x"
+        box.start()
+        assert box.read_text("/note") == "x"
+
+    def test_one_that_was_never_started_is_its_image(self, run: Runner) -> None:
+        container = run.clone()
+        assert container.diff() == []
+        assert run(container.snapshot()).running
+
+    def test_a_frozen_container_stays_frozen(self, box: Container, run: Runner) -> None:
+        box.write_text("/note", "x")
+        try:
+            box.freeze()
+        except NotDelegatedError:
+            # A user without cgroups: what is frozen nowhere is copied as it runs.
+            assert run(box.snapshot()).read_text("/note") == "x"
+            assert box.state == "RUNNING"
+            return
+        assert run(box.snapshot()).read_text("/note") == "x"
+        assert box.state == "FROZEN"
+        box.unfreeze()
+        assert box.check_output("cat /note") == "x"
+
+    def test_a_snapshot_of_a_clone_has_both(self, box: Container, run: Runner) -> None:
+        box.write_text("/one", "1")
+        middle = run(box.snapshot("first"))
+        middle.write_text("/two", "2")
+        middle.exec("rm /one", check=True)
+        top = run(middle.snapshot("second"))
+        assert (top.exists("/one"), top.read_text("/two")) == (False, "2")
+        assert changes(top, box.image) == ["A /two"]
+
+    def test_owners_modes_and_capabilities_survive(self, run: Runner) -> None:
+        container = run(POSTGRES, ["sleep", "1000"], ready=())
+        container.exec(
+            "install -o postgres -g postgres -m 6750 /bin/true /srv/tool && setfattr -n user.mark -v 1 /srv/tool"
+            " || true; touch -d 2001-02-03 /srv/tool",
+            check=True,
+        )
+        what = "stat -c '%U:%G %a %Y' /srv/tool"
+        clone = run(container.snapshot(), ["sleep", "1000"], ready=())
+        assert clone.check_output(what) == container.check_output(what)
+        assert clone.check_output(what).startswith("postgres:postgres 6750 ")
+
+    def test_names_are_shown_and_numbered(self, box: Container, run: Runner) -> None:
+        named, numbered = box.snapshot("with-users"), box.snapshot()
+        assert (named.title, numbered.title) == ("busybox:latest+with-users", "busybox:latest+snapshot2")
+        assert box.snapshots == (named, numbered)
+        assert "busybox:latest+with-users" in repr(run(named))
+        with pytest.raises(InvalidSettingsError, match="cannot be a snapshot's name"):
+            box.snapshot("")
+
+    def test_many_at_once_of_one_container_while_commands_run(self, box: Container, run: Runner) -> None:
+        box.write_text("/note", "x")
+        images: list[Any] = []
+        threads = [threading.Thread(target=lambda: images.append(box.snapshot())) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        assert [box.check_output("cat /note") for _ in range(10)] == ["x"] * 10
+        for thread in threads:
+            thread.join()
+        assert len({image.lower_dirs for image in images}) == 4
+        assert run(images[0]).read_text("/note") == "x"
+
+    def test_one_that_is_destroyed_meanwhile_is_an_error_and_leaves_nothing(self, provisioner: Provisioner) -> None:
+        container = provisioner.run(BUSYBOX)
+        container.exec("for i in $(seq 3000); do echo $i > /f$i; done", check=True)
+        failed: list[BaseException] = []
+
+        def snapshot() -> None:
+            try:
+                container.snapshot()
+            except BaseException as error:
+                failed.append(error)
+
+        directory = provisioner.layout.run_dir(provisioner.identity.run_id) / "s"
+        before = set(directory.glob("*"))
+        thread = threading.Thread(target=snapshot)
+        thread.start()
+        wait_until(lambda: set(directory.glob("*")) != before or failed)
+        container.destroy()
+        thread.join()
+        (error,) = failed
+        assert isinstance(error, ContainerError)
+        wait_until(lambda: set(directory.glob("*")) == before, timeout=30)
+
+    def test_it_can_be_sent_to_another_process(self, box: Container) -> None:
+        snapshot = box.snapshot()
+        assert pickle.loads(pickle.dumps(snapshot)) == snapshot
+
+    def test_it_goes_with_its_run(self, settings: Settings) -> None:
+        with Provisioner(settings) as first, first.run(BUSYBOX) as container:
+            snapshot = container.snapshot()
+        assert not snapshot.lower_dirs[-1].exists()
+        with Provisioner(settings) as second, pytest.raises(SnapshotNotFoundError, match="went with the run"):
+            second.run(snapshot)
+
+    def test_mount_points_are_in_neither_snapshot_nor_diff(self, run: Runner, tmp_path: Path) -> None:
+        tmp_path.chmod(0o755)
+        (tmp_path / "file").write_text("host")
+        container = run(mounts=[f"{tmp_path}:/m/dir", f"{tmp_path}/file:/m/file"], tmpfs=["/t/u"], cwd="/w/x")
+        container.exec("echo memory > /t/u/file", check=True)
+        assert changes(container) == []
+        clone = run(container.snapshot())
+        assert [path for path in ("/m", "/t", "/w") if clone.exists(path)] == []
+
+    @pytest.mark.needs_root
+    def test_of_a_privileged_container_it_is_for_privileged_ones(self, run: Runner) -> None:
+        container = run(privileged=True)
+        container.exec("echo x > /note; mknod /null c 1 3", check=True)
+        snapshot = container.snapshot()
+        clone = run(snapshot, privileged=True)
+        assert clone.check_output("cat /note; stat -c %t:%T /null") == "x\n1:3"
+        with pytest.raises(InvalidSettingsError, match="privileged"):
+            run(snapshot)
+
+    def test_of_an_unprivileged_container_it_is_not_for_privileged_ones(self, box: Container, run: Runner) -> None:
+        with pytest.raises(InvalidSettingsError, match="other owners" if as_root() else "privileged"):
+            run(box.snapshot(), privileged=True)
+
+    def test_an_image_without_any_mount_point(self, run: Runner, registry: FakeRegistry, busybox_layer: Layer) -> None:
+        bare = layer({name: Whiteout() for name in ("dev", "proc", "sys", "etc")})
+        registry.push(image([busybox_layer, bare], Cmd=["sleep", "1000"]), "bare", "1")
+        container = run(f"{registry.host}/bare:1")
+        assert changes(container) == []
+        container.exec("echo x > /etc/own", check=True)
+        snapshot = container.snapshot()
+        assert changes(container) == ["A /etc/own"]
+        assert changes(run(snapshot)) == []
+
+
+class TestPostgres:
+    """Its data is in a volume of the image, and a template must have it."""
+
+    @pytest.fixture
+    def database(self, run: Runner) -> Container:
+        container = run(POSTGRES, env=TRUST)
+        sql(container, "create table t(n int); insert into t values (42)")
+        return container
+
+    def test_a_clone_of_a_running_server_recovers_and_has_the_row(self, database: Container, run: Runner) -> None:
+        clone = run(database.snapshot(), env=TRUST)
+        assert sql(clone, "select n from t") == "42"
+        sql(clone, "insert into t values (43)")
+        assert sql(database, "select count(*) from t") == "1"
+
+    def test_a_clone_of_a_stopped_server_starts_as_after_a_clean_stop(self, database: Container, run: Runner) -> None:
+        database.stop()
+        clone = run(database.snapshot(), env=TRUST)
+        assert sql(clone, "select n from t") == "42"
+        assert "was not properly shut down" not in clone.logs()
+
+    def test_restoring_takes_the_row_back(self, database: Container) -> None:
+        snapshot = database.snapshot()
+        sql(database, "delete from t")
+        assert sql(database.restore(snapshot), "select n from t") == "42"
+
+
+class TestDiff:
+    @pytest.mark.parametrize("name", ["busybox:latest", "debian:bookworm-slim", "redis:7", "nginx:1", POSTGRES])
+    def test_what_lxc_made_is_not_in_it(self, run: Runner, name: str) -> None:
+        container = run(name, ["sleep", "1000"], entrypoint=[], ready=())
+        assert changes(container) == []
+        assert changes(run(container.snapshot(), ["sleep", "1000"], entrypoint=[], ready=())) == []
+
+    def test_each_kind_is_listed_by_path(self, box: Container) -> None:
+        box.exec(
+            "echo 12345 > /new; mkdir /d; echo x > /d/f; chmod 700 /home; rm -r /root; echo y >> /etc/group", check=True
+        )
+        found = {change.path: change for change in box.diff()}
+        assert [str(found[path]) for path in sorted(found)] == [
+            "A /d", "A /d/f", "C /etc/group", "C /home", "A /new", "D /root",
+        ]  # fmt: skip
+        assert list(found) == sorted(found)
+        assert found["/new"].size == 6
+
+    def test_since_a_snapshot_or_its_image(self, box: Container) -> None:
+        box.exec("echo 1 > /one; echo 2 > /two", check=True)
+        snapshot = box.snapshot()
+        assert changes(box, snapshot) == []
+        box.exec("rm /one; echo 3 > /three; echo 4 > /two", check=True)
+        assert changes(box, snapshot) == ["D /one", "A /three", "C /two"]
+        assert changes(box) == ["A /three", "A /two"]
+
+    def test_a_volume_that_the_image_lacks_is_there_and_no_change(
+        self, run: Runner, registry: FakeRegistry, busybox_layer: Layer
+    ) -> None:
+        registry.push(image([busybox_layer], Cmd=["sleep", "1000"], Volumes={"/v/data": {}}), "volume", "1")
+        container = run(f"{registry.host}/volume:1")
+        assert changes(container) == []
+        container.write_text("/v/data/note", "x")
+        assert changes(container) == ["A /v/data/note"]
+        assert run(container.snapshot()).read_text("/v/data/note") == "x"
+        assert container.restore().listdir("/v/data") == []
+
+    def test_names_that_are_no_text_come_through(self, box: Container) -> None:
+        box.exec("touch \"$(printf '/n\\377e')\"", check=True)
+        assert changes(box) == ["A /n\udcffe"]
+
+    def test_thousands_come_through(self, box: Container) -> None:
+        box.exec("mkdir /many; cd /many; for i in $(seq 5000); do : > a-name-of-some-length-$i; done", check=True)
+        assert len(box.diff()) == 5001
+
+    def test_what_other_users_of_it_keep_to_themselves_is_seen(self, run: Runner) -> None:
+        container = run(POSTGRES, ["sleep", "1000"], ready=())
+        container.exec("install -d -o postgres -m 700 /srv/own && su postgres -c 'echo x > /srv/own/f'", check=True)
+        assert changes(container) == ["A /srv/own", "A /srv/own/f"]
+        assert changes(container, container.snapshot()) == []
+
+
+class TestRestore:
+    def test_it_runs_again_with_the_files_address_and_log_it_had(self, run: Runner) -> None:
+        container = run(command="echo begun; sleep 1000")
+        container.wait_for(wait.log("begun"))
+        container.write_text("/note", "kept")
+        snapshot, ip, pid = container.snapshot(), container.ip, container.pid
+        container.exec("rm /note; echo x > /other; rm -r /home", check=True)
+        assert container.restore(snapshot) is container
+        container.wait_for(wait.log("begun", times=2))
+        assert (container.read_text("/note"), container.exists("/other"), container.exists("/home")) == (
+            "kept",
+            False,
+            True,
+        )
+        assert (container.state, container.ip) == ("RUNNING", ip)
+        assert container.pid != pid
+        assert changes(container) == ["A /note"]
+        assert changes(container, snapshot) == []
+
+    def test_to_the_image_it_was_made_of_and_on_to_a_snapshot(self, run: Runner) -> None:
+        container = run(cwd="/made/for/it")
+        container.write_text("/made/for/it/note", "x")
+        snapshot = container.snapshot()
+        container.restore()
+        assert changes(container) == []
+        assert container.check_output("pwd") == "/made/for/it"
+        container.restore(snapshot)
+        assert container.check_output("cat note") == "x"
+        container.restore(container.image)
+        assert changes(container) == []
+
+    def test_a_stopped_one_stays_stopped(self, box: Container) -> None:
+        snapshot = box.snapshot()
+        box.write_text("/note", "x")
+        box.stop(timeout=0.1)
+        box.restore(snapshot)
+        assert box.state == "STOPPED"
+        assert not box.start().exists("/note")
+
+    def test_a_snapshot_can_be_made_of_what_was_restored(self, box: Container, run: Runner) -> None:
+        box.write_text("/one", "1")
+        box.restore(box.snapshot())
+        box.write_text("/two", "2")
+        clone = run(box.snapshot())
+        assert (clone.read_text("/one"), clone.read_text("/two")) == ("1", "2")
+
+    def test_a_foreign_image_is_no_snapshot_of_it(self, box: Container, run: Runner) -> None:
+        other = run().snapshot("other")
+        with pytest.raises(SnapshotNotFoundError, match=r"busybox:latest\+other is no snapshot of container busybox"):
+            box.restore(other)
+        assert box.running
