@@ -14,8 +14,9 @@ _QUIET_ROUNDS = 2
 def kill_tree(leader: int) -> None:
     """SIGKILL process *leader*, its descendants and every process of its session.
 
-    What `exec` starts is a subreaper: its orphans are its children again, whatever session they are in. Each round stops what it found before it looks again. A process that forks faster than /proc can be read gets
-    away, unless its cgroup is frozen meanwhile.
+    What `exec` starts is a subreaper: its orphans are its children again, whatever session they are in. Each round
+    stops what it found before it looks again. A process that forks faster than /proc can be read gets away, unless
+    its cgroup is frozen meanwhile.
     """
     doomed: set[int] = set()
     quiet = 0
