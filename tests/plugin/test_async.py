@@ -16,7 +16,7 @@ COMMON = """
     echo = lxc_container(
         "busybox",
         scope="SCOPE",
-        command="while :; do echo hello | nc -l -p 7000; done",
+        command=["nc", "-ll", "-p", "7000", "-e", "echo", "hello"],
         ready=wait.exec("netstat -ltn | grep -q :7000"),
     )
 """
