@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .container.units import MiB as MiB
     from .image.image import Image as Image
     from .image.reference import Reference as Reference
-    from .plugin.fixtures import lxc_container as lxc_container
+    from .plugin.maker import lxc_container as lxc_container
     from .provision import Provisioner as Provisioner
     from .provision import Settings as Settings
 
@@ -40,7 +40,7 @@ _HOMES = {
     "Settings": "provision",
     "Stats": "container.stats",
     "errors": "errors",
-    "lxc_container": "plugin.fixtures",
+    "lxc_container": "plugin.maker",
     "wait": "container.wait",
 }
 

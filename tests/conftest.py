@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from pytest_lxcontainer.container.cgroups import host_hierarchies
 from pytest_lxcontainer.rootfs.idmap import IdMap
 from pytest_lxcontainer.rootfs.sandbox import Sandbox
 from pytest_lxcontainer.store.layout import Layout
+from pytest_lxcontainer.supervisor.scope import limits_will_apply
 
 from .system.leaks import Leaks
 
@@ -26,6 +28,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Choose the store before xdist starts its workers, which inherit the choice."""
     config.addinivalue_line("markers", "needs_root: left out for ordinary users, who may not do what it does")
     config.addinivalue_line("markers", "needs_user: left out for root, who may do what it shows to be forbidden")
+    config.addinivalue_line("markers", "needs_no_cgroups: left out where this user may make some")
+    config.addinivalue_line("markers", "needs_cgroups(version=None): left out where this user may make none (of it)")
+    config.addinivalue_line("markers", "needs_no_cgroups: left out where this user may make cgroups")
     if not os.environ.get(STORE):
         # Neither pytest's temporary directories nor a home: a container's root must be able to pass.
         path = Path(f"/var/tmp/lxcontainer-tests-{os.getpid()}-{os.urandom(3).hex()}")
@@ -43,13 +48,32 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     other = "needs_user" if os.geteuid() == 0 else "needs_root"
-    left_out = [item for item in items if item.get_closest_marker(other)]
+    version = cgroup_version()
+    left_out = [item for item in items if item.get_closest_marker(other) or has_other_cgroups(item, version)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
     for item in items:
         if TESTS / "system" in item.path.parents or "mirror" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.system)
+
+
+def cgroup_version() -> int | None:
+    """Which cgroups limit the containers of this user, if any do."""
+    hierarchies = host_hierarchies()
+    applies = limits_will_apply(os.geteuid(), hierarchies)
+    return (1 if hierarchies.limits_on_v1 else 2) if applies else None
+
+
+def has_other_cgroups(item: pytest.Item, version: int | None) -> bool:
+    """Whether a test is for other cgroups than there are."""
+    """Whether *item* is for cgroups that this user may not make, or for having none."""
+    if item.get_closest_marker("needs_no_cgroups"):
+        return version is not None
+    if item.get_closest_marker("needs_no_cgroups"):
+        return version is not None
+    marker = item.get_closest_marker("needs_cgroups")
+    return marker is not None and (version is None or version != marker.kwargs.get("version", version))
 
 
 @pytest.fixture(scope="session")

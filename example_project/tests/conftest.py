@@ -37,6 +37,29 @@ def storage(dsn) -> Iterator[Storage]:
     storage.close()
 
 
+@pytest.fixture(scope="module")
+def archive(postgres):
+    """A PostgreSQL with links of long ago, as an image: filled once, cloned for every test that wants it.
+
+    The module's server has been stopped for it.
+    """
+    storage = Storage(dsn_of(postgres.ip))
+    storage.create_schema()
+    for year in range(1991, 2021):
+        storage.add(f"https://example.org/{year}")
+    storage.close()
+    postgres.stop(timeout=10)
+    return postgres.snapshot("archive")
+
+
+@pytest.fixture
+def old_links(containers, archive) -> Iterator[Storage]:
+    """The archive's links, in a database of the test's own."""
+    storage = Storage(dsn_of(containers.run(archive, env=PASSWORD, ready=ACCEPTS_CLIENTS).ip))
+    yield storage
+    storage.close()
+
+
 @pytest.fixture
 def services(containers):
     """A PostgreSQL and a Redis of the test's own, that know each other as ``db`` and ``cache``."""

@@ -69,7 +69,7 @@ class LogHandle(Protocol):
         """Wait until there may be more to `read`, at most *timeout* seconds; false once the container has ended."""
 
     def read(self) -> bytes:
-        """Everything that has not been read yet."""
+        """What has not been read yet, or the first part of it; empty once all has been."""
 
     def close(self) -> None:
         """Have done with it."""
@@ -130,8 +130,8 @@ class Backend(Control, Protocol):
     def stats(self, name: str) -> Stats:
         """Measure it."""
 
-    def follow(self, name: str, since: float = 0.0) -> LogHandle:
-        """Read the log from *since* on as it is written."""
+    def follow(self, name: str, since: float = 0.0, *, this_start: bool = False) -> LogHandle:
+        """Read the log from *since* on as it is written, with *this_start* no more than that of its last start."""
 
     def open_file(self, name: str, path: str, mode: str, permissions: int = 0o644) -> IO[bytes]:
         """Open a file in it, ``"rb"`` or ``"wb"``, as its root; links resolve inside the container only."""

@@ -27,12 +27,12 @@ HARMFUL = frozenset((
 ))  # fmt: skip
 """Never needed by a service under test, and harmful without a user namespace around them."""
 
-_SYSTEM_INITS = ("/sbin/init", "/usr/sbin/init", "/lib/systemd/systemd", "/usr/lib/systemd/systemd")
+_SYSTEM_INITS = ("/sbin/init", "/usr/sbin/init", "/usr/local/sbin/init")
 
 
 def is_system(spec: ContainerSpec) -> bool:
     """Whether the container boots a whole system, whose init mounts its file systems and so needs more."""
-    return not spec.init and spec.command[:1] != () and spec.command[0] in _SYSTEM_INITS
+    return spec.systemd or (not spec.init and spec.command[:1] != () and spec.command[0] in _SYSTEM_INITS)
 
 
 def kept_capabilities(spec: ContainerSpec) -> frozenset[str]:

@@ -1,7 +1,8 @@
 """What the two ends of work on a container's files say to each other: one stream socket, parted into frames.
 
 A frame is its length (4 bytes, big endian) and as many bytes: a JSON object, which file descriptors may travel with, or
-a piece of a file's content. https://man7.org/linux/man-pages/man7/unix.7.html (SCM_RIGHTS).
+a piece of a file's content. A hole in a file is the length 2^31 and the hole's own (8 bytes).
+https://man7.org/linux/man-pages/man7/unix.7.html (SCM_RIGHTS).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from array import array
 from typing import Any
 
 _HEADER = struct.Struct("!I")
+_HOLE, _HOLE_SIZE = 1 << 31, struct.Struct("!Q")
 _MAX_FRAME = 64 * 1024 * 1024
 _READ = 1 << 18
 
@@ -59,13 +61,21 @@ class Channel:
         if data:
             self._sock.sendall(data)
 
-    def receive_piece(self) -> bytes:
-        """Receive what `send_piece` sent."""
-        return self._exactly(self._length(b""))
+    def send_hole(self, size: int) -> None:
+        """Send *size* zeros of a file that take no room in it."""
+        self._sock.sendall(_HEADER.pack(_HOLE) + _HOLE_SIZE.pack(size))
 
-    def _length(self, header: bytes) -> int:
+    def receive_piece(self) -> bytes | int:
+        """Receive what `send_piece` sent, or the size that `send_hole` did."""
+        length = self._length(b"", allowed=_HOLE)
+        if length == _HOLE:
+            size: int = _HOLE_SIZE.unpack(self._exactly(_HOLE_SIZE.size))[0]
+            return size
+        return self._exactly(length)
+
+    def _length(self, header: bytes, allowed: int | None = None) -> int:
         length: int = _HEADER.unpack(header + self._exactly(_HEADER.size - len(header)))[0]
-        if length > _MAX_FRAME:
+        if length != allowed and length > _MAX_FRAME:
             raise ConnectionAbortedError(f"a frame of {length} bytes")
         return length
 

@@ -105,6 +105,7 @@ class Commands(Logs, Contents):
         words = argv(command, self._traits.shell)
         if not words or any("\0" in word for word in words):
             raise InvalidSettingsError(f"{command!r} is no command", hint="pass a list of words, or a shell command")
+        _check_env(env or {})
         complete = dict(self._spec.env)
         who = self._default_user() if user is None else self._look_up(str(user))
         if user is not None:
@@ -128,6 +129,13 @@ class Commands(Logs, Contents):
             return self.read_bytes(path)
         except OSError:
             return None
+
+
+def _check_env(env: Mapping[str, str]) -> None:
+    """Raise `InvalidSettingsError` for what execve(2) cannot pass on."""
+    for name, value in env.items():
+        if not name or "=" in name or "\0" in f"{name}{value}":
+            raise InvalidSettingsError(f"env: {name!r} cannot be set to {value!r}", hint="no '=' in names, no NUL")
 
 
 def _as_text(raw: ExecResult[bytes]) -> ExecResult[str]:

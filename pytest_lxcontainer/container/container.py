@@ -122,7 +122,7 @@ class Container(Snapshots, LowLevel):
         return f"{scheme}://{self.ip}:{port}"
 
     def interfaces(self) -> list[str]:
-        """Names of its network interfaces."""
+        """Names of its network interfaces, the loopback first; `NotRunningError` unless it is running."""
         return ["lo", *sorted(self.stats().networks)]
 
     # life
@@ -131,7 +131,8 @@ class Container(Snapshots, LowLevel):
         """Start it and wait until it is ready; returns itself.
 
         Raises `StartFailedError` where it cannot be started or ends at once, `ContainerDiedError` or `WaitTimeoutError`
-        where it does not become ready; each shows its last log lines.
+        where it does not become ready; each shows its last log lines. `AlreadyRunningError` where it runs,
+        `NotDelegatedError` where it has limits and this user may make no cgroups.
         """
         __tracebackhide__ = True
         readiness = self._traits.readiness
@@ -174,8 +175,8 @@ class Container(Snapshots, LowLevel):
         self.stop(timeout)
         return self.start()
 
-    def restore(self, image: Image | None = None) -> Container:
-        """Put its files back to those of its snapshot *image*, or (default) of the image it was made of.
+    def restore(self, image: Image | str | None = None) -> Container:
+        """Put its files back to those of *image*: its snapshot, or that one's name, or (default) the image it is of.
 
         A running one is killed, and started again with the same address and log; returns when it is ready. Raises
         `SnapshotNotFoundError` for an image that is none of its own.
@@ -188,22 +189,28 @@ class Container(Snapshots, LowLevel):
     def kill(self, signal: int | str = "SIGKILL") -> None:
         """Send a signal, as number or name (``"SIGHUP"``, ``"HUP"``), to its command.
 
-        While it is frozen, SIGKILL ends it at once, and others arrive when it goes on.
+        While it is frozen, SIGKILL ends it at once, and others arrive when it goes on. `NotRunningError` unless it is
+        running.
         """
         self._backend.signal(self.id, signal_number(signal))
 
     def freeze(self) -> None:
-        """Halt all its processes where they are; `AlreadyFrozenError` where they stand still."""
+        """Halt all its processes where they are.
+
+        `AlreadyFrozenError` where they stand still, `NotRunningError` unless it is running, and `NotDelegatedError`
+        where this user may make no cgroups.
+        """
         self._backend.freeze(self.id)
 
     def unfreeze(self) -> None:
-        """Let its processes go on; `NotFrozenError` where they do."""
+        """Let its processes go on; `NotFrozenError` where they do, others as for `freeze`."""
         self._backend.unfreeze(self.id)
 
     def wait(self, state: str, timeout: float = DEFAULT_TIMEOUT) -> None:
         """Wait for *state*, LXC's word; `WaitTimeoutError` after *timeout* seconds.
 
         Any other state than ``STOPPED`` is waited for while it runs: `ContainerDiedError` when it has ended.
+        `InvalidSettingsError` for what is no state.
         """
         state = state.upper()
         if state not in STATES:
@@ -217,7 +224,11 @@ class Container(Snapshots, LowLevel):
         wait.until(self, condition, timeout)
 
     def wait_for(self, *conditions: Condition, timeout: float | None = None) -> None:
-        """Wait until all *conditions* hold, at most *timeout* seconds together; see `pytest_lxcontainer.wait`."""
+        """Wait until all *conditions* hold, one after the other; see `pytest_lxcontainer.wait`.
+
+        They have *timeout* seconds together (default: its ``timeout`` setting, else ``--lxc-timeout``). Raises
+        `WaitTimeoutError` then, and `ContainerDiedError` as soon as it has ended, unless its end is awaited.
+        """
         __tracebackhide__ = True
         deadline = time.monotonic() + (self._traits.readiness.timeout if timeout is None else timeout)
         wait.until_all(self, conditions, deadline)

@@ -48,9 +48,10 @@ class Contents(Part):
 
         To an existing directory it goes under its own name (``DIR/.``: only what is in it), to another *path* as that,
         whose directory must exist. It replaces files, and adds to directories. *owner* is a name or id of the
-        container, or ``"user:group"``; ``None`` keeps the host's ids, as numbers. Modes, times and links are kept;
-        devices, FIFOs and sockets in a tree are left out. Raises `OSError` for what cannot be read,
-        `ContainerFileError` for what cannot be written, `InvalidSettingsError` for an unknown owner.
+        container, or ``"user:group"``; ``None`` keeps the host's ids, as numbers. Modes, times, links and holes are
+        kept, a file with several names becomes several; devices, FIFOs and sockets in a tree are left out. Raises
+        `OSError` for what cannot be read, `ContainerFileError` for what cannot be written, `InvalidSettingsError` for
+        an unknown owner.
         """
         return self._backend.copy_in(self.id, os.fspath(host_path), path, None if owner is None else str(owner))
 

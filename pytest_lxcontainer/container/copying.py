@@ -19,6 +19,10 @@ from .channel import Channel, Frame
 
 PIECE = 1 << 18
 """Bytes of a file that are in memory at a time."""
+_LARGEST_UNTOLD = 1 << 26
+"""Bytes that a file may have whose size the kernel does not tell."""
+_BLOCK = 512
+"""Bytes that stat(2) counts a file's room in."""
 
 _DIR = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -44,7 +48,8 @@ class OtherEndError(CopyError):
 def send_tree(channel: Channel, fd: int, name: str) -> None:
     """Send what *fd* is open on (a regular file or a directory with all below it) as *name*; closes *fd*.
 
-    Links are sent as links; devices, FIFOs and sockets are left out. What vanishes meanwhile was never there.
+    Links are sent as links, and what has several names once for each; devices, FIFOs and sockets are left out. Holes
+    stay holes. What vanishes meanwhile was never there.
     Raises `CopyError`, and tells the other end so first.
     """
     trail = [name]
@@ -75,15 +80,20 @@ def _send_entry(channel: Channel, directory: int, name: str, levels: list[tuple[
     try:
         status = os.stat(name, dir_fd=directory, follow_symlinks=False)
         if stat.S_ISLNK(status.st_mode):
-            target = os.readlink(name, dir_fd=directory)
-            channel.send({"is": "link", "target": target, **_attributes(name, status)})
+            found: str | int = os.readlink(name, dir_fd=directory)
         elif stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
-            flags = _DIR if stat.S_ISDIR(status.st_mode) else _READ
-            _send_open(channel, os.open(name, flags, dir_fd=directory), name, levels)
+            found = os.open(name, _DIR if stat.S_ISDIR(status.st_mode) else _READ, dir_fd=directory)
+        else:
+            return
     except OSError as error:
         # ELOOP, ENOTDIR, EINVAL: it became, or is no longer, a link between the two looks.
         if error.errno not in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.EINVAL, errno.ENXIO):
             raise
+        return
+    if isinstance(found, str):
+        channel.send({"is": "link", "target": found, **_attributes(name, status)})
+    else:
+        _send_open(channel, found, name, levels)
 
 
 def _send_open(channel: Channel, fd: int, name: str, levels: list[tuple[int, list[str]]]) -> None:
@@ -95,11 +105,44 @@ def _send_open(channel: Channel, fd: int, name: str, levels: list[tuple[int, lis
     try:
         if stat.S_ISREG(status.st_mode):
             channel.send({"is": "file", **_attributes(name, status)})
-            while data := os.read(fd, PIECE):
-                channel.send_piece(data)
+            _send_content(channel, fd, status)
             channel.send_piece(b"")
     finally:
         os.close(fd)
+
+
+def _send_content(channel: Channel, fd: int, status: os.stat_result) -> None:
+    """Send what was in *fd* when it had *status*; what is added meanwhile is left out."""
+    offset, end = 0, status.st_size
+    has_holes = status.st_blocks * _BLOCK < end
+    while offset < end:
+        start, stop = _next_data(fd, offset, end) if has_holes else (offset, end)
+        if start > offset:
+            channel.send_hole(start - offset)
+        offset = _send_data(channel, fd, start, stop)
+        if offset < stop:  # it has become shorter
+            return
+    if end == 0:  # as files of /proc tell, whatever is in them
+        _send_data(channel, fd, 0, _LARGEST_UNTOLD)
+
+
+def _send_data(channel: Channel, fd: int, offset: int, stop: int) -> int:
+    os.lseek(fd, offset, os.SEEK_SET)
+    while offset < stop and (data := os.read(fd, min(PIECE, stop - offset))):
+        channel.send_piece(data)
+        offset += len(data)
+    return offset
+
+
+def _next_data(fd: int, offset: int, end: int) -> tuple[int, int]:
+    """From where to where there is data next: SEEK_DATA of lseek(2)."""
+    try:
+        start = os.lseek(fd, offset, os.SEEK_DATA)
+        stop = os.lseek(fd, start, os.SEEK_HOLE)
+    except OSError as error:
+        # ENXIO: no more data. Others: a file system that knows no holes.
+        return (end, end) if error.errno == errno.ENXIO else (offset, end)
+    return min(start, end), min(stop, end)
 
 
 def _attributes(name: str, status: os.stat_result) -> Frame:
@@ -177,7 +220,10 @@ class Receiver:
         fd = _make_file(parent, name)
         try:
             while data := self.channel.receive_piece():
-                _write_all(fd, data)
+                if isinstance(data, int):
+                    os.ftruncate(fd, os.lseek(fd, data, os.SEEK_CUR))
+                else:
+                    _write_all(fd, data)
             self._finish(fd, frame)
         finally:
             os.close(fd)

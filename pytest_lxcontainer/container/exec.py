@@ -20,6 +20,8 @@ Command = str | Sequence[str]
 Output = TypeVar("Output", str, bytes)
 
 _CHUNK = 1 << 16
+_LARGEST_PIPE = 1 << 20
+"""Bytes that a command may have left in a pipe: fs.pipe-max-size, see pipe(7)."""
 _OPEN_TO_ALL = 0o666
 """A command may run as any user of the container and open its /dev/stdout anew."""
 
@@ -202,10 +204,10 @@ class _Exchange:
         return not self._input
 
     def drain(self) -> None:
-        """Read what the command has left in its pipes."""
+        """Read what the command has left in its pipes, which another may go on to write to."""
         for number, buffer in ((1, self.stdout), (2, self.stderr)):
-            before = -1
-            while self._pipes.ours[number] >= 0 and before != len(buffer):
+            before, limit = -1, len(buffer) + _LARGEST_PIPE
+            while before != len(buffer) < limit:
                 before = len(buffer)
                 _read(self._pipes.ours[number], buffer)
 

@@ -212,13 +212,18 @@ def _owner(root: Root, wanted: str | None) -> Owner:
 
 
 def _mount_point(root: Root, task: Frame, _: Channel) -> Done:
-    """Open what something is to be mounted on, made with its directories if absent; the mounting is another's."""
+    """Open what something is to be mounted on, made with its directories if absent; the mounting is another's.
+
+    With ``is_new``, EEXIST for what is not absent.
+    """
     path, is_dir = task["path"], task["is_dir"]
     there = _kind(root, path)
     if not there:
         _make_directories(root, path if is_dir else path.rpartition("/")[0])
         if not is_dir:
             os.close(root.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
+    elif task["is_new"]:
+        raise FileExistsError(errno.EEXIST, "it exists")
     elif there != ("dir" if is_dir else "file"):
         raise OSError(errno.EISDIR if there == "dir" else errno.ENOTDIR, "another kind of file")
     return None, root.open(path, O_PATH)
@@ -233,10 +238,13 @@ def _make_directories(root: Root, path: str) -> None:
 
 
 def _unmount(root: Root, task: Frame, _: Channel) -> Done:
+    """Undo a mount; with ``remove``, of the file below it too."""
     parent, name = root.open_parent(task["path"])
     os.fchdir(parent)
     if _libc.umount2(os.fsencode(name), UMOUNT_NOFOLLOW | MNT_DETACH):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    if task["remove"]:
+        os.unlink(name, dir_fd=parent)
     return None, None
 
 

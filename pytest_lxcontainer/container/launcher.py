@@ -2,7 +2,8 @@
 
 A fork of the supervisor that joins the namespaces once; each command is then one fork of it. The container cannot
 reach it: it has no process id there, is in none of its cgroups, and no copy of it can be traced or opened in /proc
-(PR_SET_DUMPABLE of prctl(2)) before it has become the command.
+(PR_SET_DUMPABLE of prctl(2)) before it has become the command. It imports nothing any more: what Python would find is
+the image's.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import select
 import signal
 import socket
 import struct
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -144,11 +146,14 @@ def _enter(target: Target, door: int) -> list[int]:
     Whether that is allowed, the kernel decides by who opened them: the supervisor's user, in its own namespaces.
     """
     gc.disable()
+    # Before it is in the container: what can be looked into can be made to hand over what it holds.
+    _hide()
     entries = [os.open(path, os.O_WRONLY | os.O_CLOEXEC) for path in target.cgroups]
     _close_all_but(door, target.pidfd, *entries)
     _take_defaults()
+    sys.meta_path.clear()
     setns(target.pidfd, _ALL_BUT_USER | (CLONE_NEWUSER if target.user_namespace else 0))
-    libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    _hide()
     for capability in target.dropped:
         libc.prctl(PR_CAPBSET_DROP, NUMBERS[capability], 0, 0, 0)
     if target.filters:
@@ -164,9 +169,15 @@ def _close_all_but(*kept: int) -> None:
             os.close(fd)
 
 
+def _hide() -> None:
+    """Close this process to others of its user; the kernel undoes it with a change of user or namespace."""
+    if libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
 def _take_defaults() -> None:
-    """As a command is to find them."""
-    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    """As a command is to find them, whatever pytest was started with: nohup(1) and shells have signals ignored."""
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     os.umask(0o022)
@@ -226,6 +237,7 @@ def _execute(request: _Request, stdio: Sequence[int], entries: Sequence[int]) ->
         # What leaves its parent and session comes back to the command, so that it can be ended with it.
         libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         become(request.uid, request.gid, request.groups)
+        _hide()
         os.chdir(request.cwd)
         _execute_first(request)
     except FileNotFoundError as error:

@@ -26,7 +26,7 @@ from .spec import ContainerSpec
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 
-CANNOT_BECOME = 254
+CANNOT_BECOME, CANNOT_EXECUTE = 254, 255
 STARTED, REFUSED = 0, 1
 """Exit codes of a monitor: the container ran and ended, or liblxc would not start it."""
 
@@ -64,10 +64,10 @@ def _monitor(name: str, lxcpath: Path, spec: ContainerSpec, stdio: Sequence[int]
             os.environ.update({key: value for key, value in spec.env if key not in WRITTEN_OUT})
             # Where an ordinary user's lock files go: to be removed with the run.
             os.environ["XDG_RUNTIME_DIR"] = str(lxcpath)
-            if spec.init:
+            if spec.begins_with_init:
                 _Init(spec).expect()
             container = lxc.Container(name, str(lxcpath))
-            started = container.start(useinit=spec.init, daemonize=False, close_fds=True, cmd=spec.command)
+            started = container.start(useinit=spec.begins_with_init, daemonize=False, close_fds=True, cmd=spec.command)
             code = STARTED if started else REFUSED
     finally:
         os._exit(code)
@@ -95,6 +95,17 @@ class _Init:
         self._is_init = os.getpid() == 1
         if self._is_init:
             _libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+            if not self._spec.init:
+                self._become_command()
+
+    def _become_command(self) -> NoReturn:
+        """Become the command instead of making it: as process 1, and with its groups."""
+        self._become_user()
+        _default_signals()
+        words = [os.fsencode(word) for word in self._spec.command]
+        # Not Python's, whose environment is the monitor's.
+        _libc.execvp(words[0], (ctypes.c_char_p * (len(words) + 1))(*words, None))
+        os._exit(CANNOT_EXECUTE)
 
     def _become_user(self) -> None:
         """Here, since LXC 5.0 has ``lxc.init.groups`` and goes by it too late or never."""

@@ -19,6 +19,17 @@ CPU_PERIOD = 100_000
 
 DEFAULT_PIDS = 4096
 
+CONTROLLERS = {
+    "memory": "memory",
+    "swap": "memory",
+    "cpus": "cpu",
+    "pids": "pids",
+    "io_read": "io",
+    "io_write": "io",
+    "soft_memory": "memory",
+}
+"""The cgroup controller that enforces a limit, by its name on v2; v1 has ``blkio`` for ``io``."""
+
 _SIZES = ("memory", "swap", "io_read", "io_write", "soft_memory")
 
 
@@ -27,9 +38,9 @@ class Limits:
     """Resource limits of a container; ``None`` leaves a resource unlimited.
 
     *memory* and *swap* are sizes (``"256MiB"`` or bytes; *swap* is on top of memory), *cpus* is how many processors'
-    worth of time (``0.5`` is half of one), *pids* how many processes and threads, *io_read* and *io_write*
-    bytes a second for each disk. *soft_memory* is what it is left with when the host runs short of memory: its use may
-    be above that, and what is above goes first.
+    worth of time (``0.5`` is half of one), *pids* how many processes and threads (default: 4096), *io_read* and
+    *io_write* bytes a second for each disk. *soft_memory* is what it is left with when the host runs short of memory:
+    its use may be above that, and what is above goes first.
     """
 
     memory: int | str | None = None

@@ -6,7 +6,11 @@ import time
 from collections.abc import Iterator
 
 from ..errors import WaitTimeoutError
+from .backend import LogHandle
 from .part import Part
+
+_TAIL = 1 << 16
+"""Bytes at the end of a log that its last lines are looked for in."""
 
 
 class Logs(Part):
@@ -22,7 +26,7 @@ class Logs(Part):
 
     def log_tail(self, lines: int = 20) -> str:
         """The last *lines* of the log."""
-        return "\n".join(self.logs().splitlines()[-lines:])
+        return "\n".join(self.log_bytes()[-_TAIL:].decode("utf-8", "replace").splitlines()[-lines:])
 
     def follow_logs(self, since: float | None = None, timeout: float | None = None) -> Iterator[str]:
         """Yield each line of the log, without its end, as soon as it is written, until the container ends.
@@ -36,16 +40,22 @@ class Logs(Part):
         try:
             rest = b""
             goes_on = True
-            while goes_on:
-                goes_on = following.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
-                *lines, rest = (rest + following.read()).split(b"\n")
-                yield from (line.decode("utf-8", "replace") for line in lines)
+            while (data := following.read()) or goes_on:
+                if data:
+                    *lines, rest = (rest + data).split(b"\n")
+                    yield from (line.decode("utf-8", "replace") for line in lines)
+                else:
+                    goes_on = following.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
                 if goes_on and deadline is not None and time.monotonic() >= deadline:
                     raise self._still_running(timeout or 0.0, rest)
             if rest:
                 yield rest.decode("utf-8", "replace")
         finally:
             following.close()
+
+    def _follow_this_start(self) -> LogHandle:
+        """The log from the last start on, for conditions to look at."""
+        return self._backend.follow(self.id, this_start=True)
 
     def _still_running(self, timeout: float, rest: bytes) -> WaitTimeoutError:
         return WaitTimeoutError(

@@ -11,17 +11,15 @@ from pathlib import Path
 
 from ..errors import InvalidSettingsError
 from ..rootfs.idmap import IdMap
+from ..rootfs.mount_points import MountPoint
 from ..rootfs.overlay import Overlay
 from .capabilities import HARMFUL, NUMBERS, is_system, kept_capabilities
 from .limits import cgroup_v1_items, cgroup_v2_items
+from .mount_entries import entries, masks
+from .mount_entries import lxc_items as mount_items
 from .spec import ContainerSpec
 
 Item = tuple[str, str]
-
-MASKED_FILES = ("interrupts", "kcore", "key-users", "keys", "latency_stats", "sched_debug", "timer_list", "timer_stats")
-"""Files of /proc that tell of the host or are its own: Docker's list, of which a kernel has some."""
-
-MASKED_DIRECTORIES = ("proc/acpi", "proc/asound", "proc/scsi", "sys/firmware", "sys/devices/virtual/powercap")
 
 WRITTEN_OUT = ("PATH", "XDG_RUNTIME_DIR")
 """Variables that LXC itself goes by, to find its helper programs and lock files: it must not see an image's."""
@@ -48,7 +46,7 @@ class Place:
     """Where on this host one container lives.
 
     *directory* holds its files (*shown*: the same, as the container's root can reach it), *cgroup* is its path below
-    every hierarchy's root, or ``None`` to leave that to LXC.
+    every hierarchy's root, or ``None`` to leave that to LXC. *mount_points* are those of `mount_entries.entries`.
     """
 
     name: str
@@ -61,7 +59,9 @@ class Place:
     cgroups_on_v1: bool
     limits_apply: bool
     seccomp_profile: Path
+    mount_points: tuple[MountPoint, ...]
     disks: tuple[str, ...] = ()
+    apparmor: bool = False
 
     @property
     def log_file(self) -> Path:
@@ -110,39 +110,13 @@ def _device_items(spec: ContainerSpec, place: Place) -> Iterator[Item]:
     yield "lxc.autodev", "1"
     yield "lxc.mount.auto", "proc:mixed sys:mixed"
     if not spec.privileged:
-        yield from _masks()
-    yield "lxc.mount.entry", "tmpfs dev/shm tmpfs rw,nosuid,nodev,mode=1777,size=64m,create=dir 0 0"
-    yield "lxc.mount.entry", "mqueue dev/mqueue mqueue rw,nosuid,nodev,noexec,optional,create=dir 0 0"
-    for name in ("hosts", "hostname", "resolv.conf"):
-        yield (
-            "lxc.mount.entry",
-            f"{_escape(str(place.shown / name))} etc/{name} none bind,create=file 0 0",
-        )
-    for source, target, read_only in spec.mounts:
-        kind = "dir" if Path(source).is_dir() else "file"
-        options = f"rbind,create={kind}" + (",ro" if read_only else "")
-        yield "lxc.mount.entry", f"{_escape(source)} {_escape(target.lstrip('/'))} none {options} 0 0"
-    for target, options in spec.tmpfs:
-        chosen = options or "rw,nosuid,nodev,mode=1777"
-        yield "lxc.mount.entry", f"tmpfs {_escape(target.lstrip('/'))} tmpfs {chosen},create=dir 0 0"
-
-
-def _masks() -> Iterator[Item]:
-    """Nothing where /proc and /sys would tell of the host; what this kernel has not got is passed over."""
-    for name in MASKED_FILES:
-        yield "lxc.mount.entry", f"/dev/null proc/{name} none bind,optional 0 0"
-    for path in MASKED_DIRECTORIES:
-        yield "lxc.mount.entry", f"tmpfs {path} tmpfs ro,nosuid,nodev,noexec,size=4k,optional 0 0"
-
-
-def _escape(text: str) -> str:
-    """As fstab(5) wants white space."""
-    return text.replace("\\", "\\134").replace(" ", "\\040").replace("\t", "\\011")
+        yield from masks()
+    yield from mount_items(entries(spec, place.shown), place.mount_points)
 
 
 def _process_items(spec: ContainerSpec) -> Iterator[Item]:
     yield "lxc.init.cwd", spec.cwd
-    if not spec.init:
+    if not spec.begins_with_init:
         # LXC's init makes the command its user itself: `liblxc`.
         yield "lxc.init.uid", str(spec.uid)
         yield "lxc.init.gid", str(spec.gid)
@@ -160,13 +134,17 @@ def _confinement_items(spec: ContainerSpec, place: Place) -> Iterator[Item]:
     else:
         yield "lxc.cap.keep", " ".join(sorted(kept))
     yield "lxc.seccomp.profile", str(place.seccomp_profile)
+    if place.apparmor:
+        # Else LXC changes to its own profile: it will not start where a host has not loaded that, systemd cannot mount
+        # in it what its services ask for, and commands of exec, which are in none, could not be signalled from it.
+        yield "lxc.apparmor.profile", "unchanged"
 
 
 def _cgroup_items(spec: ContainerSpec, place: Place) -> Iterator[Item]:
     if place.cgroup is not None:
         yield "lxc.cgroup.dir.container", f"{place.cgroup}/payload"
         yield "lxc.cgroup.dir.monitor", f"{place.cgroup}/monitor"
-        yield "lxc.cgroup.dir.monitor.pivot", f"{Path(place.cgroup).parent}/pivot"
+        yield "lxc.cgroup.dir.monitor.pivot", f"{place.cgroup}/pivot"
     if spec.privileged and place.cgroups_on_v1:
         yield "lxc.cgroup.devices.deny", "a"
         yield from (("lxc.cgroup.devices.allow", device) for device in PRIVILEGED_DEVICES)

@@ -11,8 +11,8 @@ _QUIET_ROUNDS = 2
 """Looks that must find nothing new: a listing of /proc is no snapshot, a child may be born behind its reading head."""
 
 
-def kill_tree(leader: int) -> None:
-    """SIGKILL process *leader*, its descendants and every process of its session.
+def kill_tree(leader: int) -> set[int]:
+    """SIGKILL process *leader*, its descendants and every process of its session; returns which they were.
 
     What `exec` starts is a subreaper: its orphans are its children again, whatever session they are in. Each round
     stops what it found before it looks again. A process that forks faster than /proc can be read gets away, unless
@@ -26,8 +26,10 @@ def kill_tree(leader: int) -> None:
         for pid in fresh:
             _send(pid, signal.SIGSTOP)
         doomed |= fresh
-    for pid in doomed | {leader}:
+    doomed.add(leader)
+    for pid in doomed:
         _send(pid, signal.SIGKILL)
+    return doomed
 
 
 def _members(leader: int, known: set[int]) -> set[int]:

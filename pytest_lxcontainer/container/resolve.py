@@ -27,6 +27,8 @@ INITS = frozenset((
 ))  # fmt: skip
 """Programs whose business is to be process 1: systemd, s6 (whose overlay is ``/init``), runit and the small ones."""
 
+SYSTEMD = ("/usr/lib/systemd/systemd", "/lib/systemd/systemd")
+
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -40,6 +42,8 @@ def resolve(image: Image, wanted: ContainerSettings, name: str | None, group: st
     hostname = _hostname(wanted.hostname or name or image.reference.repository.rpartition("/")[2])
     aliases = tuple(wanted.aliases) + ((name,) if name and name != hostname else ())
     command = _command_of(image, wanted)
+    init = _name_of(command[0]) not in INITS if wanted.init is None else wanted.init
+    systemd = not init and _is_systemd(image, command[0])
     return ContainerSpec(
         hostname=hostname,
         group=group,
@@ -57,8 +61,9 @@ def resolve(image: Image, wanted: ContainerSettings, name: str | None, group: st
         limits=wanted.limits,
         privileged=wanted.privileged,
         cap_add=wanted.cap_add,
-        stop_signal=_stop_signal(image, command[0]),
-        init=_name_of(command[0]) not in INITS if wanted.init is None else wanted.init,
+        stop_signal=_stop_signal(image.config, systemd),
+        init=init,
+        systemd=systemd,
         image=image.title,
         volumes=image.config.volumes,
         labels=tuple(wanted.labels.items()),
@@ -138,13 +143,13 @@ def _is_systemd(image: Image, word: str) -> bool:
     """Whether *word* is systemd, or a link to it as ``/sbin/init`` often is."""
     if _name_of(word) not in ("init", "systemd"):
         return False
-    found, systemd = (stat_path(image.lower_dirs, path) for path in (word, "/usr/lib/systemd/systemd"))
-    return found is not None and systemd is not None and os.path.samestat(found, systemd)
+    found = stat_path(image.lower_dirs, word)
+    programs = (stat_path(image.lower_dirs, path) for path in SYSTEMD)
+    return found is not None and any(each is not None and os.path.samestat(found, each) for each in programs)
 
 
-def _stop_signal(image: Image, word: str) -> int:
-    config = image.config
-    if config.stop_signal == DEFAULT_STOP_SIGNAL and _is_systemd(image, word):
+def _stop_signal(config: ImageConfig, systemd: bool) -> int:
+    if config.stop_signal == DEFAULT_STOP_SIGNAL and systemd:
         return signal_number("SIGRTMIN+3")  # "halt", in systemd(1); on SIGTERM it executes itself anew
     try:
         return signal_number(config.stop_signal)

@@ -49,6 +49,8 @@ AF_VSOCK = 40
 _WORD = 0xFFFFFFFF
 _S390X_CLONE_ARGUMENT = 1
 
+LIBRARY = "libseccomp.so.2"
+
 _ACT_ALLOW, _ACT_ERRNO = 0x7FFF0000, 0x00050000
 _CMP_MASKED_EQ = 7
 _OTHER_ARCHITECTURES = {"x86_64": (0x40000003, 0x4000003E), "aarch64": (0x40000028,)}
@@ -155,7 +157,7 @@ def load(program: bytes) -> None:
 
 def _libseccomp() -> ctypes.CDLL:
     try:
-        library = ctypes.CDLL("libseccomp.so.2")
+        library = ctypes.CDLL(LIBRARY)
     except OSError as error:
         raise HostNotReadyError(f"libseccomp is missing: {error}", hint="apt-get install libseccomp2") from None
     library.seccomp_init.restype = ctypes.c_void_p

@@ -80,14 +80,19 @@ class ContainerSettings:
     @classmethod
     def of(cls, **settings: Any) -> ContainerSettings:
         """Check and convert keyword arguments; `InvalidSettingsError` names the one that cannot be used."""
+        cls.check_names(settings)
+        given = {name: value for name, value in settings.items() if value is not None}
+        return cls(**{name: _CONVERT.get(name, _same)(value) for name, value in given.items()})
+
+    @classmethod
+    def check_names(cls, names: Iterable[str]) -> None:
+        """Raise `InvalidSettingsError` for one that is no setting's."""
         known = [each.name for each in fields(cls)]
-        for name in settings:
+        for name in names:
             if name not in known:
                 near = difflib.get_close_matches(name, known, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else "known settings: " + ", ".join(known)
                 raise InvalidSettingsError(f"no container setting is called {name!r}", hint=hint)
-        given = {name: value for name, value in settings.items() if value is not None}
-        return cls(**{name: _CONVERT.get(name, _same)(value) for name, value in given.items()})
 
 
 def _same(value: Any) -> Any:

@@ -49,7 +49,8 @@ class Snapshots(Commands):
 
         The image has the configuration of the container's own, and its title with ``+name``. Running processes stand
         still while what was written is copied, and go on; without cgroups of the container's own they do not stand
-        still. Volumes of the image are part of it; mounts, tmpfs and memory are not. It goes with the run.
+        still. Volumes of the image are part of it; mounts, tmpfs and memory are not. It goes with the run, not with the
+        container. A *name* given again is the new one's from then on.
         """
         if name is not None and (not name or not name.isprintable()):
             raise InvalidSettingsError(f"{name!r} cannot be a snapshot's name", hint="use letters and digits")
@@ -57,34 +58,51 @@ class Snapshots(Commands):
         made = replace(
             self.image,
             lower_dirs=tuple(map(Path, lower_dirs)),
-            snapshot=name or f"snapshot{len(self._snapshots) + 1}",
+            snapshot=name or self._free_name(),
             privileged=self._spec.privileged,
         )
         self._snapshots.append(made)
         return made
 
-    def diff(self, since: Image | None = None) -> list[Change]:
-        """What has changed since *since*, a snapshot or another image (default: the one it was made of), by path.
+    def _free_name(self) -> str:
+        taken = {each.snapshot for each in self._snapshots}
+        numbers = range(len(self._snapshots) + 1, 2 * len(self._snapshots) + 2)
+        return next(name for number in numbers if (name := f"snapshot{number}") not in taken)
+
+    def diff(self, since: Image | str | None = None) -> list[Change]:
+        """What has changed since *since* (default: the image it was made of), by path: a snapshot of its own, which may
+        be given by its name, or any image.
 
         A file counts by its content, owner, mode, attributes and time, a directory by its own and not by what is in
         it. What was in a deleted directory is not listed, nor what was made for mounts. What is mounted is left out.
         """
-        lower_dirs = [str(path) for path in (since or self.image).lower_dirs]
+        image = self._named(since) if isinstance(since, str) else since or self.image
+        lower_dirs = [str(path) for path in image.lower_dirs]
         found = self._timed("diff", partial(self._backend.diff, self.id, lower_dirs))
         return [Change(_kind(kind), path, ByteSize(size)) for kind, path, size in found]
 
-    def _put_back(self, image: Image | None) -> None:
+    def _put_back(self, image: Image | str | None) -> None:
         """Give it the files of *image* and no others; it does not run then."""
-        wanted = image or self.image
+        wanted = self._named(image) if isinstance(image, str) else image or self.image
         if wanted not in (self.image, *self._snapshots):
-            raise SnapshotNotFoundError(
-                f"{wanted.title} is no snapshot of container {self.name}",
-                details="\n".join(each.title for each in (self.image, *self._snapshots)),
-                container=self.name,
-                hint="restore what its own snapshot() returned, or its image; run a new container of any other",
-            )
+            raise self._not_found(wanted.title)
         lower_dirs = [str(path) for path in wanted.lower_dirs]
         self._last = self._timed("restore", partial(self._backend.restore, self.id, lower_dirs))
+
+    def _named(self, name: str) -> Image:
+        found = next((each for each in reversed(self._snapshots) if each.snapshot == name), None)
+        if found is None:
+            raise self._not_found(repr(name))
+        return found
+
+    def _not_found(self, what: str) -> SnapshotNotFoundError:
+        names = [each.snapshot for each in self._snapshots]
+        return SnapshotNotFoundError(
+            f"{what} is no snapshot of container {self.name}",
+            details=f"its snapshots: {', '.join(names)}" if names else "it has none",
+            container=self.name,
+            hint="restore what its own snapshot() returned, or its image; run a new container of any other",
+        )
 
 
 def _kind(word: str) -> Kind:

@@ -17,8 +17,8 @@ class ContainerSpec:
     the container. *mounts* are (source, target, read_only); *tmpfs* are (target, options). *network* is
     ``"default"`` or ``"none"``. Containers with the same *group* resolve one another by *hostname* and *aliases*.
     *volumes* are directories that are made where the layers have none, as *cwd* is. *stop_signal* is a number. With
-    *init* the command runs under LXC's own init, else it is process 1 itself. With *shared*, a key, it is for
-    `Backend.share`, by at most *sharers* processes.
+    *init* the command runs under LXC's own init, else it is process 1 itself, and with *systemd* it is that. With
+    *shared*, a key, it is for `Backend.share`, by at most *sharers* processes.
     """
 
     hostname: str
@@ -39,11 +39,17 @@ class ContainerSpec:
     cap_add: tuple[str, ...] = ()
     stop_signal: int = 15
     init: bool = True
+    systemd: bool = False
     image: str = ""
     labels: tuple[tuple[str, str], ...] = ()
     shared: str = ""
     sharers: int = 1
     volumes: tuple[str, ...] = ()
+
+    @property
+    def begins_with_init(self) -> bool:
+        """Whether LXC's init starts the command, or itself becomes it: LXC 5.0 gives process 1 no groups."""
+        return self.init or bool(self.groups)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +30,8 @@ class Stats:
 
     Sizes are bytes, times are seconds of processor time since the start. What the host cannot tell is ``None``:
     `memory_limit` and `swap_limit` also where there is no limit, and `source` names where the figures come from
-    (``"cgroup1"``, ``"cgroup2"``, ``"proc"``).
+    (``"cgroup1"``, ``"cgroup2"``, ``"proc"``). *cpu_time_per_cpu* is empty but on cgroup v1, *pids* counts threads too,
+    *networks* are by the names inside, without the loopback.
     """
 
     source: str
@@ -71,8 +73,34 @@ class Stats:
         return cls(**values)
 
 
-def read_stats(init_pid: int, cgroups: Mapping[str, Path], own: bool) -> dict[str, Any]:
-    """Measure the container whose init is *init_pid*, as plain values for `Stats.from_dict`.
+@dataclass(slots=True)
+class Spent:
+    """What commands that have ended used: in a container without cgroups, nothing else remembers them."""
+
+    user: float = 0.0
+    system: float = 0.0
+    io_read: int = 0
+    io_write: int = 0
+
+    def add(self, usage: resource.struct_rusage) -> None:
+        """Count a command in, with its children; getrusage(2) has blocks of 512 bytes."""
+        self.user += usage.ru_utime
+        self.system += usage.ru_stime
+        self.io_read += usage.ru_inblock * 512
+        self.io_write += usage.ru_oublock * 512
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """Where to find a container's: its *init*, the *command* that it runs, and what ended ones have *spent*."""
+
+    init: int
+    command: int
+    spent: Spent = field(default_factory=Spent)
+
+
+def read_stats(processes: Processes, cgroups: Mapping[str, Path], own: bool) -> dict[str, Any]:
+    """Measure the container of *processes*, as plain values for `Stats.from_dict`.
 
     *cgroups* are its directories by controller (``""``: unified); without *own* they are shared with
     processes outside the container, so /proc is asked instead.
@@ -82,8 +110,8 @@ def read_stats(init_pid: int, cgroups: Mapping[str, Path], own: bool) -> dict[st
     elif own and "" in cgroups and (cgroups[""] / "memory.current").exists():
         figures = _from_cgroup2(cgroups[""])
     else:
-        figures = _from_proc(init_pid)
-    figures["networks"] = _networks(init_pid)
+        figures = _from_proc(processes)
+    figures["networks"] = _networks(processes.command)
     return figures
 
 
@@ -168,12 +196,14 @@ def _io_stat(path: Path) -> tuple[int | None, int | None]:
     return tuple(sum(int(value) for key, value in pairs if key == name) for name in ("rbytes", "wbytes"))  # type: ignore[return-value]  # two names in, two sums out
 
 
-def _from_proc(init_pid: int) -> dict[str, Any]:
-    processes = _family(init_pid)
-    clock = [_cpu_times(pid) for pid in processes]
-    user, system = sum(times[0] for times in clock), sum(times[1] for times in clock)
-    io = [_io_of(pid) for pid in processes]
-    memory = [_memory_of(pid) for pid in processes]
+def _from_proc(processes: Processes) -> dict[str, Any]:
+    family, spent = _family(processes.command), processes.spent
+    # Of init, which is LXC's and not to be looked into, everyone may know the time and the threads.
+    everyone = family | {processes.init}
+    clock = [_cpu_times(pid) for pid in everyone]
+    user, system = spent.user + sum(times[0] for times in clock), spent.system + sum(times[1] for times in clock)
+    io = [_io_of(pid) for pid in family]
+    memory = [_memory_of(pid) for pid in family]
     return {
         "source": "proc",
         "memory_usage": sum(resident for resident, _ in memory),
@@ -181,22 +211,22 @@ def _from_proc(init_pid: int) -> dict[str, Any]:
         "cpu_time": user + system,
         "cpu_user": user,
         "cpu_system": system,
-        "io_read": sum(read for read, _ in io),
-        "io_write": sum(written for _, written in io),
-        "pids": sum(_threads(pid) for pid in processes),
+        "io_read": spent.io_read + sum(read for read, _ in io),
+        "io_write": spent.io_write + sum(written for _, written in io),
+        "pids": sum(_threads(pid) for pid in everyone),
     }
 
 
-def _family(init_pid: int) -> list[int]:
-    """The processes that share *init_pid*'s pid namespace: every process of the container."""
-    namespace = os.stat(f"/proc/{init_pid}/ns/pid").st_ino
-    found = []
+def _family(command: int) -> set[int]:
+    """The processes that share *command*'s pid namespace, as far as it may be looked up."""
+    namespace = os.stat(f"/proc/{command}/ns/pid").st_ino
+    found = set()
     for name in os.listdir("/proc"):
         if not name.isdigit():
             continue
         try:
             if os.stat(f"/proc/{name}/ns/pid").st_ino == namespace:
-                found.append(int(name))
+                found.add(int(name))
         except OSError:
             continue
     return found
@@ -243,10 +273,10 @@ def _threads(pid: int) -> int:
         return 0
 
 
-def _networks(init_pid: int) -> dict[str, tuple[int, int]]:
+def _networks(pid: int) -> dict[str, tuple[int, int]]:
     """Received and sent bytes by interface, from the container's own /proc/net/dev; the loopback is left out."""
     try:
-        lines = Path(f"/proc/{init_pid}/net/dev").read_text().splitlines()[2:]
+        lines = Path(f"/proc/{pid}/net/dev").read_text().splitlines()[2:]
     except OSError:
         return {}
     found = {}

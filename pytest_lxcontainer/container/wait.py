@@ -22,15 +22,13 @@ from ..errors import (
     NotRunningError,
     WaitTimeoutError,
 )
+from .watch import Watch
 
 if TYPE_CHECKING:
     from .container import Container
 
 Condition = Callable[["Container"], Any]
 
-SHORTEST_POLL = 0.001
-LONGEST_POLL = 0.02
-SHORTEST_COMMAND = 0.1
 _CONNECT_TIMEOUT = 0.5
 _ANSWER_TIMEOUT = 5.0
 """Seconds for an HTTP answer: the first one of a server that has just come up may be slow."""
@@ -50,14 +48,20 @@ class _Port:
 
 @dataclass(frozen=True, slots=True)
 class _Log:
-    pattern: str
+    pattern: re.Pattern[str]
     times: int
 
     def __call__(self, container: Container) -> bool:
-        return len(re.findall(self.pattern, container.logs(), re.MULTILINE)) >= self.times
+        with Watch(container) as watch:
+            return self.within(watch)
+
+    def within(self, watch: Watch) -> bool:
+        if (found := watch.count(self.pattern, self.times)) < self.times:
+            raise _NotYetError(f"found {found} of {self.times} times" if found else "not found")
+        return True
 
     def __str__(self) -> str:
-        return f"{self.pattern!r} in the log" + (f", {self.times} times" if self.times > 1 else "")
+        return f"{self.pattern.pattern!r} in the log" + (f", {self.times} times" if self.times > 1 else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +95,10 @@ class _Exec:
     command: str | tuple[str, ...]
 
     def __call__(self, container: Container) -> bool:
-        return self.within(container, None)
+        return self.within(Watch(container))
 
-    def within(self, container: Container, timeout: float | None) -> bool:
-        result = container.exec(self.command, timeout=timeout)
+    def within(self, watch: Watch) -> bool:
+        result = watch.container.exec(self.command, timeout=watch.for_command)
         if result.exit_code != 0:
             raise _NotYetError(f"exit code {result.exit_code}: {(result.stderr or result.stdout).strip()[-200:]}")
         return True
@@ -108,9 +112,10 @@ class _Healthy:
     """See `healthy`."""
 
     def __call__(self, container: Container) -> bool:
-        return self.within(container, None)
+        return self.within(Watch(container))
 
-    def within(self, container: Container, timeout: float | None) -> bool:
+    def within(self, watch: Watch) -> bool:
+        container = watch.container
         check = container.healthcheck
         if check is None:
             raise LxContainerError(
@@ -119,7 +124,7 @@ class _Healthy:
             )
         kind, *words = check.test
         command = words[0] if kind == "CMD-SHELL" else words
-        limits = [limit for limit in (check.timeout, timeout) if limit is not None]
+        limits = [limit for limit in (check.timeout, watch.for_command) if limit is not None]
         result = container.exec(command, timeout=min(limits, default=None))
         if result.exit_code != 0:
             raise _NotYetError(f"exit code {result.exit_code}: {(result.stdout + result.stderr).strip()[-200:]}")
@@ -170,13 +175,14 @@ class _AllOf:
     conditions: tuple[Condition, ...]
 
     def __call__(self, container: Container) -> bool:
-        return self.within(container, None)
+        with Watch(container) as watch:
+            return self.within(watch)
 
-    def within(self, container: Container, timeout: float | None) -> bool:
-        return all(_ask(condition, container, timeout) for condition in self.conditions)
+    def within(self, watch: Watch) -> bool:
+        return all(_ask(condition, watch) for condition in self.conditions)
 
     def __str__(self) -> str:
-        return " and ".join(describe(condition) for condition in self.conditions)
+        return " and ".join(map(_part, self.conditions))
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,19 +190,20 @@ class _AnyOf:
     conditions: tuple[Condition, ...]
 
     def __call__(self, container: Container) -> bool:
-        return self.within(container, None)
+        with Watch(container) as watch:
+            return self.within(watch)
 
-    def within(self, container: Container, timeout: float | None) -> bool:
+    def within(self, watch: Watch) -> bool:
         seen = []
         for condition in self.conditions:
-            held, what = _holds(condition, container, timeout)
+            held, what = _holds(condition, watch)
             if held:
                 return True
             seen.append(f"{describe(condition)}: {what}")
         raise _NotYetError("; ".join(seen))
 
     def __str__(self) -> str:
-        return " or ".join(describe(condition) for condition in self.conditions)
+        return " or ".join(map(_part, self.conditions))
 
 
 class _NotYetError(Exception):
@@ -208,10 +215,13 @@ def port(number: int) -> Condition:
     return _Port(number)
 
 
-def log(pattern: str, times: int = 1) -> Condition:
-    """Regular expression *pattern* matches *times* times in the log; ``^`` and ``$`` match at lines."""
-    re.compile(pattern)
-    return _Log(pattern, times)
+def log(pattern: str | re.Pattern[str], times: int = 1) -> Condition:
+    """Regular expression *pattern* matches *times* times in what the container has written since its last start.
+
+    ``^`` and ``$`` match at lines, unless *pattern* is a compiled one without `re.MULTILINE`. A match may span lines,
+    of 65536 characters together.
+    """
+    return _Log(re.compile(pattern, re.MULTILINE) if isinstance(pattern, str) else pattern, times)
 
 
 def http(path: str = "/", port: int = 80, status: int = 200) -> Condition:
@@ -256,11 +266,23 @@ def expects_exit(condition: Condition) -> bool:
     return isinstance(condition, Exit)
 
 
+def _is_told(condition: Condition) -> bool:
+    """Whether *condition* can come true with an event only: more in the log, or the container's end."""
+    if isinstance(condition, (_AllOf, _AnyOf)):
+        return all(_is_told(each) for each in condition.conditions)
+    return isinstance(condition, (_Log, Exit))
+
+
 def describe(condition: Condition) -> str:
     """What *condition* waits for."""
     if isinstance(condition, (_Port, _Log, _Http, _Exec, _Healthy, _File, Exit, _AllOf, _AnyOf)):
         return str(condition)
     return getattr(condition, "__qualname__", repr(condition))
+
+
+def _part(condition: Condition) -> str:
+    """As part of another one's description."""
+    return f"({describe(condition)})" if isinstance(condition, (_AllOf, _AnyOf)) else describe(condition)
 
 
 def until_all(container: Container, conditions: Iterable[Condition], deadline: float) -> None:
@@ -271,28 +293,30 @@ def until_all(container: Container, conditions: Iterable[Condition], deadline: f
 
 
 def until(container: Container, condition: Condition, timeout: float) -> None:
-    """Poll *condition* every few milliseconds until it holds.
+    """Wait until *condition* holds: for events where it comes with one, else by a look every few milliseconds.
 
     Raises `ContainerDiedError` as soon as the container has ended (unless that is awaited), `WaitTimeoutError`
     after *timeout* seconds with what was last seen.
     """
     __tracebackhide__ = True
     deadline = time.monotonic() + timeout
-    pause = SHORTEST_POLL
-    while True:
-        # Asked before the condition: what came true with the container's last breath still counts.
-        ended = not expects_exit(condition) and container.status().state == "STOPPED"
-        # A command that hangs may not outlive the deadline, nor be killed before it could do anything.
-        held, seen = _holds(condition, container, max(SHORTEST_COMMAND, deadline - time.monotonic()))
-        if held:
-            return
-        if ended:
-            raise _died(container, condition)
-        if time.monotonic() + pause > deadline:
-            break
-        time.sleep(pause)
-        pause = min(LONGEST_POLL, pause * 1.5)
-    raise WaitTimeoutError(
+    told = _is_told(condition)
+    with Watch(container, deadline) as watch:
+        while True:
+            # Asked before the condition: what came true with the container's last breath still counts.
+            status = container.status()
+            watch.notice(status)
+            held, seen = _holds(condition, watch)
+            if held:
+                return
+            if status.state == "STOPPED" and not expects_exit(condition):
+                raise _died(container, condition)
+            if not (watch.until_told() if told else watch.poll()):
+                raise _late(container, condition, timeout, seen)
+
+
+def _late(container: Container, condition: Condition, timeout: float, seen: str) -> WaitTimeoutError:
+    return WaitTimeoutError(
         f"container {container.name} was not ready after {timeout:.3g} s: waited for {describe(condition)}",
         awaited=describe(condition),
         timeout=timeout,
@@ -303,17 +327,19 @@ def until(container: Container, condition: Condition, timeout: float) -> None:
     )
 
 
-def _ask(condition: Condition, container: Container, timeout: float | None) -> Any:
-    """Ask *condition* once; what it runs in the container may take *timeout* seconds."""
-    if isinstance(condition, (_Exec, _Healthy, _AllOf, _AnyOf)):
-        return condition.within(container, timeout)
-    return condition(container)
+def _ask(condition: Condition, watch: Watch) -> Any:
+    """Ask *condition* once."""
+    if isinstance(condition, (_Log, _Exec, _Healthy, _AllOf, _AnyOf)):
+        return condition.within(watch)
+    if watch.has_ended and isinstance(condition, (_Port, _Http)):
+        raise _NotYetError("it has ended")  # not even refused: an address that nobody has takes its time
+    return condition(watch.container)
 
 
-def _holds(condition: Condition, container: Container, timeout: float | None) -> tuple[bool, str]:
+def _holds(condition: Condition, watch: Watch) -> tuple[bool, str]:
     """Whether *condition* holds, and what it saw if not."""
     try:
-        value = _ask(condition, container, timeout)
+        value = _ask(condition, watch)
     except (NotRunningError, ExecFailedError, ExecTimeoutError, ContainerFileError) as error:
         return False, error.message
     except LxContainerError:

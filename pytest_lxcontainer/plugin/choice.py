@@ -93,7 +93,7 @@ def param_of(request: pytest.FixtureRequest, own: Collection[Any] = ()) -> Any:
     """
     param = getattr(request, "param", None)
     item = request.config.stash.get(_ITEM, None)
-    if param is None or item is None or param in map(_value, own):
+    if param is None or item is None or param in map(value_of_param, own):
         return param
     name = str(request.fixturename)
     seen = _seen(item, name)
@@ -101,7 +101,7 @@ def param_of(request: pytest.FixtureRequest, own: Collection[Any] = ()) -> Any:
     return None if is_hidden and not is_parametrized(item, name) else param
 
 
-def _value(param: Any) -> Any:
+def value_of_param(param: Any) -> Any:
     """What `pytest.param` holds."""
     return param.values[0] if isinstance(param, type(pytest.param(None))) else param
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .choice import IMAGE_OF_FIXTURE, Choice, marked, name_of_param, param_of, with_param
+from .asked import answered, check_names
+from .choice import Choice, marked, param_of, with_param
 from .images import hand_over, uses_of
 from .options import chosen_images, settings_of
 from .report import track
 from .run import RUN, end_run, group_of
-from .shared import GROUP, called_in_class, place_of_caller, share_of
+from .shared import GROUP
 from .terminal import drawing
 
 if TYPE_CHECKING:
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
     from ..image.image import Image
     from ..provision import Provisioner
     from ..store.images import ImageRecord
-
-ScopeName = Literal["function", "class", "module", "package", "session", "run"]
-Scope = ScopeName | Callable[..., ScopeName]
-SCOPES = ("function", "class", "module", "package", "session", "run")
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +50,7 @@ def container(request: pytest.FixtureRequest, _lxc_provisioner: Provisioner) -> 
     image, settings = with_param(marked(request.node), param_of(request, chosen_images(request.config)))
     if image is None:
         image = chosen_images(request.config)[0]
-    return _started(request, _lxc_provisioner, (image, settings))
+    return started(request, _lxc_provisioner, answered(request, (image, settings)))
 
 
 @pytest.fixture
@@ -81,7 +78,7 @@ class Containers:
         Its peers of the test resolve it by *name*; *settings* are those of `ContainerSettings`.
         """
         settings = {**settings, "command": command, "name": name}
-        return _started(self._request, self._provisioner, (image, settings))
+        return started(self._request, self._provisioner, (image, settings))
 
     def run_all(self, wanted: Mapping[str, Mapping[str, Any]]) -> dict[str, Container]:
         """Start several at once: ``{name: {"image": ..., **settings}}``; returns them by name when all are ready.
@@ -116,54 +113,6 @@ class Images:
         return self._provisioner.images()
 
 
-def lxc_container(
-    image: Any = None,
-    *,
-    scope: Scope = "function",
-    params: Iterable[Any] | None = None,
-    ids: Sequence[Any] | Callable[[Any], Any] | None = None,
-    autouse: bool = False,
-    **settings: Any,
-) -> Callable[..., Container]:
-    """Make a fixture that gives a container of *image* (a reference or an `Image`), one for each *scope*.
-
-    Assign it to the fixture's name in a conftest or test module: ``redis = lxc_container("redis:7", scope="module")``.
-    Scope ``"run"`` is one for all workers of xdist, and the session's without xdist. *params* are images, or mappings
-    of settings with or without ``image``: whoever uses the fixture runs once for each. *scope*, *ids* and *autouse* are
-    as for `pytest.fixture`. *settings* are those of `ContainerSettings`, and ``name``.
-    """
-    params = list(params) if params is not None else None
-    if not callable(scope) and scope not in SCOPES:
-        raise pytest.UsageError(f"lxc_container: no scope {scope!r}; one of: {', '.join(SCOPES)}")
-    place = place_of_caller()
-
-    # In a class it is a method, which gets the class.
-    def fixture(*_: Any, request: pytest.FixtureRequest, _lxc_provisioner: Provisioner) -> Container:
-        chosen = with_param((image, settings), param_of(request, params or ()))
-        if chosen[0] is None:
-            raise pytest.UsageError(
-                f"fixture {request.fixturename!r}: neither lxc_container nor a parameter names an image"
-            )
-        share = share_of(request, place, chosen[0]) if _is_run(scope, request) else None
-        return _started(request, _lxc_provisioner, chosen, share)
-
-    function: Any = classmethod(fixture) if called_in_class() else fixture
-    setattr(function, IMAGE_OF_FIXTURE, image)
-    return pytest.fixture(scope=_for_pytest(scope), params=params, ids=ids or name_of_param, autouse=autouse)(function)
-
-
-def _for_pytest(scope: Scope) -> Any:
-    """*scope* as pytest knows it."""
-    if callable(scope):
-        return lambda **known: _for_pytest(scope(**known))
-    return "session" if scope == "run" else scope
-
-
-def _is_run(scope: Scope, request: pytest.FixtureRequest) -> bool:
-    name = scope(fixture_name=request.fixturename, config=request.config) if callable(scope) else scope
-    return name == "run"
-
-
 def _image_and_settings(name: str, settings: Mapping[str, Any]) -> Choice:
     rest = {**settings, "name": name}
     if "image" not in rest:
@@ -171,9 +120,10 @@ def _image_and_settings(name: str, settings: Mapping[str, Any]) -> Choice:
     return rest.pop("image"), rest
 
 
-def _started(
+def started(
     request: pytest.FixtureRequest, provisioner: Provisioner, choice: Choice, share: Share | None = None
 ) -> Container:
+    """A container that is ready, and goes with *request*; the one of *share*, where several processes have it."""
     __tracebackhide__ = True
     return _made(request, provisioner, choice, share).start()
 
@@ -188,6 +138,7 @@ def _made(
     """
     __tracebackhide__ = True
     image, settings = choice
+    check_names(settings)
     with _host_ready(request.config):
         container = provisioner.clone(image, group=GROUP if share else group_of(request), share=share, **settings)
     request.addfinalizer(container.release)

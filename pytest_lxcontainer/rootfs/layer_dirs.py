@@ -44,11 +44,14 @@ class LayerDirs:
     """Directories of the layer at *root_fd*, whose lower layers are *lower_fds* (base first).
 
     A *canonical* path goes through directories only; a *raw* one is as an image names it. The file
-    descriptors given stay the caller's.
+    descriptors given stay the caller's. What no layer knows is made as *owner* (user and group id).
     """
 
-    def __init__(self, root_fd: int, lower_fds: Sequence[int], attributes: AttributeWriter) -> None:
+    def __init__(
+        self, root_fd: int, lower_fds: Sequence[int], attributes: AttributeWriter, owner: tuple[int, int] = (0, 0)
+    ) -> None:
         self._root_fd = root_fd
+        self._owner = owner
         self._lower_fds = lower_fds
         self._attributes = attributes
         self._open: dict[str, int] = {}
@@ -231,12 +234,22 @@ class LayerDirs:
             os.unlink(name, dir_fd=parent_fd)
             self._copies.discard(join(path, name))
         os.mkdir(name, 0o700, dir_fd=parent_fd)
-        fd = self.fd(join(path, name))
-        self._implied.add(join(path, name))
+        try:
+            self._dress(join(path, name), lower, replaces_whiteout)
+        except OSError:
+            # Nobody may take it for the lower layer's, with attributes of its own.
+            self.forget(join(path, name))
+            os.rmdir(name, dir_fd=self.fd(path))
+            raise
+
+    def _dress(self, path: str, lower: Found | None, replaces_whiteout: bool) -> None:
+        """Give the new directory *path* what *lower* has, or what a new one has."""
+        fd = self.fd(path)
+        self._implied.add(path)
         if lower is not None:
-            self._copy_attributes(lower, fd, join(path, name))
+            self._copy_attributes(lower, fd, path)
             return
-        os.fchown(fd, 0, 0)
+        os.fchown(fd, *self._owner)
         os.fchmod(fd, 0o755)
         if replaces_whiteout:
             make_opaque(fd)

@@ -14,12 +14,14 @@ import socket
 import sys
 from pathlib import Path
 
+from ..container.cgroups import host_hierarchies
 from ..errors import LxContainerError
 from . import protocol
 from .host import inspect_host
 from .loop import Loop
 from .owner import Owner
 from .run import Run
+from .scope import make_room
 from .server import Server, ignore_terminal_signals
 from .sweep import occupy
 
@@ -29,6 +31,7 @@ def main(arguments: list[str]) -> int:
     run_id, runs_dir, owner_text = arguments
     ignore_terminal_signals()
     os.umask(0o022)
+    make_room(os.geteuid(), host_hierarchies())
     directory = Path(runs_dir, run_id)
     try:
         owner_pidfd = Owner.parse(owner_text).open_pidfd()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..container import liblxc
@@ -13,7 +14,13 @@ from ..container.backend import ExecSpec
 from ..container.cgroups import Hierarchies, cgroups_of, entry_files
 from ..container.launcher import Launcher
 from ..container.spec import ContainerSpec
+from ..container.stats import Spent
 from .console import Console
+from .loop import wait
+
+PROBE_INTERVAL = 0.0005
+FIRST_MOMENT = 0.02
+"""Seconds a command may run without a pause before it counts as started."""
 
 
 class Boot:
@@ -41,6 +48,7 @@ class Boot:
         self.interfaces: dict[str, str] = {}
         """Names inside, and on the host, of interfaces that were attached since."""
         self.launcher: Launcher | None = None
+        self.spent = Spent()
         self._stdin = stdin
         self._has_init = has_init
 
@@ -61,7 +69,15 @@ class Boot:
         os.set_blocking(output, False)
         return cls(monitor, console, output, stdin, spec.init)
 
-    def probe(self, hierarchies: Hierarchies) -> bool:
+    async def until_executed(self, hierarchies: Hierarchies, deadline: float) -> bool:
+        """Wait until the command has been executed, or the monitor has ended; false when *deadline* comes first."""
+        while not self.ended() and not self._probe(hierarchies):
+            if time.monotonic() > deadline:
+                return False
+            await wait([self.monitor_pidfd], PROBE_INTERVAL)
+        return True
+
+    def _probe(self, hierarchies: Hierarchies) -> bool:
         """Whether the command has been executed: init's child, or process 1 itself, is no longer a copy of us."""
         if self.executed:
             return True
@@ -91,7 +107,19 @@ class Boot:
         self.command = command
         self.executed = True
 
-    def command_state(self) -> str:
+    async def first_moment(self, timeout: float) -> None:
+        """Let a command that ends at once do so: wait until it waits for something, or has run on for a while.
+
+        One that has ended already is waited for (*timeout* seconds): LXC needs a moment to notice and to clean up.
+        """
+        begin = time.monotonic()
+        while not self.ended() and time.monotonic() - begin < timeout:
+            state = self._command_state()
+            if state == "S" or (state and time.monotonic() - begin > FIRST_MOMENT):
+                return
+            await wait([self.monitor_pidfd], PROBE_INTERVAL)
+
+    def _command_state(self) -> str:
         """The command's state as in proc_pid_stat(5), ``S`` while it waits for something; empty once it has ended."""
         try:
             state = Path(f"/proc/{self.command}/stat").read_text().rpartition(")")[2].split()[0]
@@ -107,11 +135,12 @@ class Boot:
                 self.monitor_code = os.waitstatus_to_exitcode(status)
         return self.monitor_code is not None
 
-    def target(self, own_cgroups: bool, user_namespace: bool, dropped: tuple[str, ...], filters: bytes) -> Target:
-        """How to get into the container."""
+    def target(
+        self, cgroups: Mapping[str, Path], user_namespace: bool, dropped: tuple[str, ...], filters: bytes
+    ) -> Target:
+        """How to get into the container and its *cgroups*, if it has any of its own."""
         assert self.entry_pidfd is not None  # only running containers are entered
-        files = entry_files(self.cgroups) if own_cgroups else ()
-        return Target(self.entry_pidfd, files, user_namespace, dropped, filters)
+        return Target(self.entry_pidfd, entry_files(cgroups), user_namespace, dropped, filters)
 
     def launch(self, target: Target, spec: ExecSpec, stdio: Sequence[int]) -> int:
         """Start a command in it, as `Launcher.spawn`; the launcher is made for the first one."""
@@ -142,6 +171,21 @@ class Boot:
                 os.kill(self.monitor, number)
         except ProcessLookupError:
             pass
+
+    async def until_init_is_gone(self, timeout: float) -> None:
+        """Wait until init, which is being killed, has ended and its monitor knows; at most *timeout* seconds."""
+        deadline = time.monotonic() + timeout
+        while not self.ended() and self._has_init_process() and time.monotonic() < deadline:
+            await wait([self.monitor_pidfd], PROBE_INTERVAL)
+
+    def _has_init_process(self) -> bool:
+        """Whether init is there, if only as a zombie."""
+        assert self.init_pidfd is not None  # its command has been executed
+        try:
+            signal.pidfd_send_signal(self.init_pidfd, 0)
+        except ProcessLookupError:
+            return False
+        return True
 
     def kill_monitor(self) -> None:
         """SIGKILL the monitor; the kernel then kills init."""

@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from ..container.backend import ExecSpec, Status
+from ..container.cgroups import host_hierarchies
 from ..container.spec import ContainerSpec
 from ..container.stats import Stats
 from ..errors import HostNotReadyError, LxContainerError, SupervisorError
 from . import protocol
 from .control_client import ControlClient
 from .owner import Owner
+from .scope import in_a_scope
 from .work_client import WorkClient
 
 START_TIMEOUT = 20.0
@@ -237,10 +239,20 @@ class SupervisorClient(WorkClient, ControlClient):
         return True
 
     def _spawn(self) -> None:
+        scope = in_a_scope(self.run_id, os.geteuid(), host_hierarchies(), _environment())
+        said = self._run(scope)
+        if not said and scope:
+            # Systemd would not: then there are no limits, which what needs them will say.
+            said = self._run(())
+        if said != "ready" and not self._try_connect():
+            raise self._start_error(said)
+
+    def _run(self, scope: Sequence[str]) -> str:
+        """Start the supervisor, behind the words of *scope*; returns what it says first."""
         with self.log_file.open("ab") as log:
             process = subprocess.Popen(
                 [
-                    sys.executable, "-I", "-S", "-c", _BOOTSTRAP, _PACKAGE_PARENT,
+                    *scope, sys.executable, "-I", "-S", "-c", _BOOTSTRAP, _PACKAGE_PARENT,
                     self.run_id, str(self._runs_dir), str(self._owner),
                 ],
                 stdin=subprocess.DEVNULL,
@@ -254,8 +266,7 @@ class SupervisorClient(WorkClient, ControlClient):
         with process.stdout:
             said = process.stdout.readline().decode("utf-8", "replace").strip()
         self._process = process
-        if said != "ready" and not self._try_connect():
-            raise self._start_error(said)
+        return said
 
     def _start_error(self, said: str) -> Exception:
         words = self._last_words()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import time
 from bisect import bisect_left
 from pathlib import Path
@@ -11,6 +12,9 @@ from pathlib import Path
 _CHUNK = 1 << 16
 _TICK = 0.001
 """Seconds; chunks closer together than this share one entry of the time index."""
+_MOST_TIMES = 1 << 16
+"""Entries of the time index; beyond, the older half loses every second one."""
+_LARGEST_PIPE = 1 << 20
 
 
 class Console:
@@ -23,6 +27,12 @@ class Console:
         self._times: list[float] = []
         self._offsets: list[int] = []
         self._bells: list[socket.socket] = []
+        self.begin = 0
+        """Where the log of the last start begins."""
+
+    def mark(self) -> None:
+        """Note that a start begins."""
+        self.begin = self._size
 
     def take(self, fd: int) -> bool:
         """Move what is readable on the non-blocking *fd* to the log; false at its end."""
@@ -32,19 +42,34 @@ class Console:
             return True
         if not data:
             return False
+        self._note_time()
+        self._write(data)
+        self._bells = [bell for bell in self._bells if _ring(bell)]
+        return True
+
+    def _note_time(self) -> None:
         now = time.time()
         if not self._times or now - self._times[-1] > _TICK:
             self._times.append(now)
             self._offsets.append(self._size)
-        os.write(self._file, data)
-        self._size += len(data)
-        self._bells = [bell for bell in self._bells if _ring(bell)]
-        return True
+        if len(self._times) > _MOST_TIMES:
+            del self._times[1 : _MOST_TIMES // 2 : 2], self._offsets[1 : _MOST_TIMES // 2 : 2]
+
+    def _write(self, data: bytes) -> None:
+        view = memoryview(data)
+        try:
+            while view:
+                written = os.write(self._file, view)
+                view = view[written:]
+                self._size += written
+        except OSError as error:
+            # A container must not stand still because the host's disk is full.
+            print(f"{self.path}: {len(view)} bytes are lost: {error.strerror}", file=sys.stderr, flush=True)
 
     def drain(self, fd: int) -> None:
-        """Move all that is there now."""
-        before = -1
-        while before != self._size:
+        """Move all that is there now, though more may come at once."""
+        before, limit = -1, self._size + _LARGEST_PIPE
+        while before != self._size < limit:
             before = self._size
             self.take(fd)
 
@@ -72,6 +97,8 @@ class Console:
     def hang_up(self) -> None:
         """Tell all who follow that nothing more comes, for now."""
         for bell in self._bells:
+            # Closing alone would not do while a process that was forked meanwhile has a copy.
+            bell.shutdown(socket.SHUT_RDWR)
             bell.close()
         self._bells = []
 

@@ -6,13 +6,14 @@ import errno
 import os
 import re
 import subprocess
+import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 from ..container import liblxc
-from ..container.device import add_device_inside, remove_device_inside
+from ..container.device import device_node
 from ..container.limits import Limits, read_limits, write_limits
 from ..errors import (
     InvalidSettingsError,
@@ -22,8 +23,10 @@ from ..errors import (
     UnknownItemError,
 )
 from ..network.links import give_address, into_namespace, out_of_namespace, switch_on
+from . import refusals
 from .life import Life
 from .loop import wait
+from .work import put, take_away
 
 CONFIG_TIMEOUT = 5.0
 """Seconds LXC's monitor has to tell its configuration."""
@@ -54,9 +57,7 @@ async def _set_limits(life: Life, changes: dict[str, Any]) -> dict[str, Any]:
             f"limits: no such limit: {', '.join(sorted(unknown))}", hint=f"there are: {' '.join(sorted(known))}"
         )
     limits = replace(life.spec.limits, **changes)
-    if not life.host.limits_apply:
-        raise life.not_delegated(f"limits ({', '.join(changes)})")
-    life.check_disks(limits)
+    refusals.check_limits(life.name, limits, changes, life.host)
     life.notice_end()
     if life.boot is not None and life.boot.executed:
         try:
@@ -90,7 +91,7 @@ def _cgroup_file(life: Life, key: str) -> Path:
     life.running()
     cgroups = life.own_cgroups()
     if not cgroups:
-        raise life.not_delegated(f"cgroup file {key}")
+        raise refusals.not_delegated(life.name, f"cgroup file {key}", life.host)
     named = [cgroups[each] for each in (key.partition(".")[0], "") if each in cgroups]
     for directory in dict.fromkeys([*named, *cgroups.values()]):
         if _FILE_NAME.fullmatch(key) and (directory / key).is_file():
@@ -141,8 +142,11 @@ async def _add_device(life: Life, host_path: str, path: str) -> None:
     if not path.startswith("/"):
         raise InvalidSettingsError(f"add_device: {path!r} is no absolute path")
     try:
+        life.target()  # which says what stands still
         device = os.stat(host_path)
-        add_device_inside(life.target(), device, stage / f"{life.name}.device", path, life.idmap)
+        node = stage / f"{life.name}.{uuid.uuid4().hex}"
+        with device_node(device, node, life.idmap):
+            await put(life, str(node), {"path": path, "is_dir": False, "is_new": True})
         if life.spec.privileged and "devices" in boot.cgroups:
             _allow(boot.cgroups["devices"], device)
     except OSError as error:
@@ -165,7 +169,8 @@ async def _remove_device(life: Life, path: str) -> None:
     if path not in boot.devices:
         raise UnknownItemError(f"container {life.name}: {path} is not from add_device", container=life.name)
     try:
-        remove_device_inside(life.target(), path)
+        life.target()
+        await take_away(life, path)
     except OSError as error:
         raise _refused(life, f"device {path} cannot be removed", error) from None
     boot.devices.discard(path)

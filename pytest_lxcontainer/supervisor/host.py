@@ -13,11 +13,6 @@ from ..container.cgroups import Hierarchies, cgroups_of, host_hierarchies
 from ..errors import HostNotReadyError
 from ..rootfs.idmap import IdMap
 
-SECCOMP_PROFILES = (
-    Path("/usr/share/lxc/config/common.seccomp"),
-    Path("/usr/local/share/lxc/config/common.seccomp"),
-)
-
 LIMITING = {"memory", "pids"}
 """Controllers without which there are no limits worth the name."""
 
@@ -36,8 +31,8 @@ class Host:
     idmap: IdMap
     hierarchies: Hierarchies
     cgroup_base: dict[str, Path]
-    seccomp_profile: Path | None
     disks: tuple[str, ...]
+    apparmor: bool
 
     @property
     def is_root(self) -> bool:
@@ -48,6 +43,11 @@ class Host:
     def limits_apply(self) -> bool:
         """Whether cgroups that can limit a container are this user's to make."""
         return limits_apply_in(self.cgroup_base, self.hierarchies)
+
+    @property
+    def controllers(self) -> set[str]:
+        """What can be limited here, as `controllers_in` has it."""
+        return controllers_in(self.cgroup_base, self.hierarchies)
 
 
 def inspect_host(disk_of: Path) -> Host:
@@ -65,8 +65,8 @@ def inspect_host(disk_of: Path) -> Host:
         idmap=IdMap.for_host(),
         hierarchies=hierarchies,
         cgroup_base=writable_base(uid, hierarchies),
-        seccomp_profile=next((path for path in SECCOMP_PROFILES if path.exists()), None),
         disks=disks_below(os.stat(disk_of).st_dev),
+        apparmor=has_apparmor(),
     )
 
 
@@ -81,6 +81,14 @@ def disks_below(device: int, blocks: Path = Path("/sys/dev/block")) -> tuple[str
     if (blocks / number / "partition").exists():
         number = ((blocks / number).resolve().parent / "dev").read_text().strip()
     return (number,)
+
+
+def has_apparmor(switch: Path = Path("/sys/module/apparmor/parameters/enabled")) -> bool:
+    """Whether the kernel confines processes by AppArmor, which LXC then has its containers take part in."""
+    try:
+        return switch.read_text().strip() == "Y"
+    except OSError:
+        return False
 
 
 def user_entry(uid: int) -> pwd.struct_passwd:
@@ -115,21 +123,27 @@ def writable_base(uid: int, hierarchies: Hierarchies) -> dict[str, Path]:
 
 
 def limits_apply_in(base: Mapping[str, Path], hierarchies: Hierarchies) -> bool:
-    """Whether cgroups made below *base* (as `writable_base` gives it) can limit a container.
+    """Whether cgroups made below *base* (as `writable_base` gives it) can limit a container."""
+    return controllers_in(base, hierarchies) >= LIMITING
 
-    On v2 their controllers must be switched on there, which only its root allows while it holds processes itself:
+
+def controllers_in(base: Mapping[str, Path], hierarchies: Hierarchies) -> set[str]:
+    """The controllers, by their names on v2, that cgroups made below *base* (as `writable_base` gives it) can have.
+
+    On v2 they must be switched on there, which only its root allows while it holds processes itself:
     https://docs.kernel.org/admin-guide/cgroup-v2.html#no-internal-process-constraint
     """
     if hierarchies.limits_on_v1:
-        return base.keys() >= LIMITING
+        return {"io" if name == "blkio" else name for name in base if name}
     unified = base.get("")
     if unified is None:
-        return False
+        return set()
     is_root = not (unified / "cgroup.type").exists()
-    return _words(unified / ("cgroup.controllers" if is_root else "cgroup.subtree_control")) >= LIMITING
+    return words_in(unified / ("cgroup.controllers" if is_root else "cgroup.subtree_control"))
 
 
-def _words(path: Path) -> set[str]:
+def words_in(path: Path) -> set[str]:
+    """The words of a cgroup's file; none where there is no such file."""
     try:
         return set(path.read_text().split())
     except OSError:

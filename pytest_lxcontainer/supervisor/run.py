@@ -13,18 +13,20 @@ from pathlib import Path
 
 from ..container.cgroups import cgroups_of
 from ..container.spec import ContainerSpec
-from ..errors import DestroyedError, InvalidSettingsError
+from ..errors import InvalidSettingsError
 from ..network import names
 from ..network.addresses import AddressPool
 from ..network.bridge import PREFIX, create_bridge, delete_link, permitted_bridge
 from ..network.leases import Lease
 from ..rootfs.idmap import IdMap
 from ..rootfs.overlay import Overlay
+from . import refusals
 from .grace import GracePeriod
 from .host import Host
 from .janitor import Janitor
-from .life import Life, Reserved
+from .life import Life
 from .loop import Loop
+from .reserved import Reserved
 from .sweep import clear_cgroup, remove_alias, remove_directory
 from .view import View
 
@@ -67,9 +69,7 @@ class Run:
         try:
             return self.lives[name]
         except KeyError:
-            raise DestroyedError(
-                f"container {name} is no more: it was destroyed", state="DESTROYED", container=name
-            ) from None
+            raise refusals.destroyed(name) from None
 
     def create(self, spec: ContainerSpec, creator: int) -> Life:
         """Reserve everything a container needs but a process; *creator* is the process that asked."""
@@ -141,6 +141,10 @@ class Run:
         os.chown(upper_dir, life.idmap.host_uid(0), life.idmap.host_gid(0))
         life.rebase(lower_dirs, self._overlay(replace(life.spec, lower_dirs=tuple(lower_dirs)), life.directory))
 
+    def expect_removals(self) -> None:
+        """Make ready for the end of containers, now that there is time."""
+        self._janitor.prepare()
+
     def discard(self, path: Path) -> None:
         """Have files of containers removed soon."""
         self._janitor.remove(path)
@@ -190,9 +194,7 @@ class Run:
 
     async def _remove(self, life: Life) -> None:
         try:
-            await life.until_dead()
-            await life.until_clean()
-            life.close()
+            await life.remove()
             if self._view is not None:
                 for number in range(len(life.spec.mounts)):
                     self._view.hide(f"{life.name}.{number}")

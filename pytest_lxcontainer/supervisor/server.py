@@ -170,7 +170,7 @@ class Server:
         """Let a snapshot that is being made come first: its container stands still, and would keep us waiting."""
         life = self._run.lives.get(call.message.get("name", ""))
         if life is not None and call.message["do"] not in _ANY_TIME:
-            await life.until_let_go()
+            await life.freezing.until_let_go()
 
     async def _create(self, call: _Call) -> Any:
         life = self._run.create(ContainerSpec.from_dict(call.message["spec"]), call.pid)
@@ -194,14 +194,17 @@ class Server:
         await life.works.until_done()
         starting = life.start(call.message["timeout"])
         self._loop.spawn(_pump_when_begun(life))
-        await starting
+        try:
+            await starting
+        finally:
+            self._run.life(life.name)  # what was destroyed meanwhile is told as such
         self._loop.spawn(life.watch_memory())
+        self._run.expect_removals()
         return asdict(life.status())
 
     async def _status(self, call: _Call) -> Any:
         life = self._run.life(call.message["name"])
-        if life.boot is not None and life.boot.ended():
-            life.settle()
+        life.notice_end()
         return asdict(life.status())
 
     async def _signal(self, call: _Call) -> Any:
@@ -230,6 +233,7 @@ class Server:
             groups=tuple(message["groups"]),
         )
         life = self._run.life(message["name"])
+        spent = life.running().spent
         pid = life.exec(spec, call.fds)
         pidfd = os.pidfd_open(pid)
         while call.fds:
@@ -238,16 +242,17 @@ class Server:
             protocol.send(call.connection, {"ok": {"pid": pid}})
             ready = await wait([pidfd, call.connection.fileno()])
             if pidfd not in ready:
-                life.kill_exec(pid)
+                await life.kill_exec(pid)
                 await wait([pidfd])
                 protocol.receive(call.connection)  # "kill", or the ConnectionError of who hung up
         except ConnectionError:
-            life.kill_exec(pid)
+            await life.kill_exec(pid)
             await wait([pidfd])
             raise
         finally:
             os.close(pidfd)
-            _, status = os.waitpid(pid, 0)
+            _, status, usage = os.wait4(pid, 0)
+            spent.add(usage)
         return {"exit_code": os.waitstatus_to_exitcode(status)}
 
     async def _logs(self, call: _Call) -> Any:
@@ -266,7 +271,8 @@ class Server:
         if life.boot is None:
             life.console.hang_up()
         call.reply_fds = [life.console.open(), bell.detach()]
-        return {"offset": life.console.offset(call.message["since"])}
+        offset = life.console.offset(call.message["since"])
+        return {"offset": max(offset, life.console.begin if call.message["this_start"] else 0)}
 
     async def _work(self, call: _Call) -> Any:
         task = call.message["task"]
@@ -278,7 +284,7 @@ class Server:
     async def _mount(self, call: _Call) -> Any:
         message = call.message
         life = self._run.life(message["name"])
-        await mount(life, self._loop, message["source"], message["path"], message["read_only"])
+        await mount(life, message["source"], message["path"], message["read_only"])
 
     async def _control(self, call: _Call) -> Any:
         message = call.message

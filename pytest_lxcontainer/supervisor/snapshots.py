@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ..container.liblxc import PR_SET_PDEATHSIG
 from ..errors import ContainerError, StoreError, SupervisorError
 from ..rootfs.made import Made
-from ..rootfs.overlay import Overlay, may_lack
-from . import protocol
+from ..rootfs.overlay import may_lack
+from . import protocol, refusals
 from .life import Life
 from .loop import wait
 from .run import Run
@@ -44,12 +44,15 @@ class Snapshots:
         self._forks: set[int] = set()
 
     def close(self) -> None:
-        """End what is still being done."""
+        """End what is still being done, and have all snapshots removed."""
         for pid in self._forks:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
         self._forks.clear()
+        if self._count:
+            # Files of the container's other users are not an ordinary user's to remove.
+            self._run.discard(self._directory)
 
     async def seal(self, life: Life) -> list[str]:
         """A copy of what *life* has written as a layer on top of its own, all of which are returned, base first.
@@ -59,7 +62,7 @@ class Snapshots:
         self._count += 1
         target = self._directory / str(self._count)
         target.mkdir(mode=0o700)
-        overlay, made = _overlay_of(life), _made(life)
+        overlay, made = life.overlay(), _made(life)
         life.hold()
         try:
             await self._in_fork(lambda: _sandbox(life).seal(overlay, target, made))
@@ -68,7 +71,7 @@ class Snapshots:
             self._run.discard(target)
             raise
         finally:
-            life.let_go()
+            life.freezing.let_go()
         return [*life.spec.lower_dirs, str(target)]
 
     async def differences(self, life: Life, since: Sequence[str]) -> list[Any]:
@@ -76,7 +79,7 @@ class Snapshots:
         old = [Path(each) for each in since]
         if gone := [path for path in old if not path.is_dir()]:
             raise StoreError("the image to compare with is no longer there", details="\n".join(map(str, gone)))
-        overlay, made = _overlay_of(life), _made(life)
+        overlay, made = life.overlay(), _made(life)
         new = [*overlay.lower_dirs, overlay.upper_dir]
         found: list[Any] = await self._in_fork(lambda: _sandbox(life).compare(old, new, made))
         return found
@@ -92,11 +95,11 @@ class Snapshots:
             self._run.replace_files(life, lower_dirs)
             await self._in_fork(lambda: _make_dirs(life))
         finally:
-            life.let_go()
+            life.freezing.let_go()
 
     def _check(self, life: Life) -> None:
         if self._run.lives.get(life.name) is not life:
-            raise ContainerError(f"container {life.name} was destroyed meanwhile", container=life.name)
+            raise refusals.destroyed(life.name)
 
     async def _in_fork(self, work: Callable[[], Any]) -> Any:
         """Give what *work* returns, or raise what it raises, from a process of its own."""
@@ -156,7 +159,7 @@ def _sandbox(life: Life) -> Sandbox:
 
 def _make_dirs(life: Life) -> None:
     """Make what was made for it when it was created, and has gone with its upper dir."""
-    overlay = _overlay_of(life)
+    overlay = life.overlay()
     lacking = [path for path in (life.spec.cwd, *life.spec.volumes) if may_lack(overlay.lower_dirs, path)]
     if lacking:
         with _sandbox(life) as sandbox:
@@ -164,15 +167,9 @@ def _make_dirs(life: Life) -> None:
                 sandbox.make_dirs(overlay, path)
 
 
-def _overlay_of(life: Life) -> Overlay:
-    """Its stack by the paths that this process knows."""
-    return Overlay(tuple(Path(each) for each in life.spec.lower_dirs), life.directory / "upper")
-
-
 def _made(life: Life) -> Made:
     """What may have been made in its upper dir, with ids as whoever reads there sees them."""
     spec = life.spec
-    targets = (*(target for _, target, _ in spec.mounts), *(target for target, _ in spec.tmpfs))
     as_root = os.geteuid() == 0
     uid, gid = (life.idmap.host_uid(0), life.idmap.host_gid(0)) if as_root else (0, 0)
-    return Made.of(targets, (spec.cwd, *spec.volumes), uid, gid)
+    return Made.of(life.mounted, (spec.cwd, *spec.volumes), uid, gid)

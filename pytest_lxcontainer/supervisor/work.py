@@ -42,6 +42,19 @@ class Works:
         loop.spawn(self._reap(pid))
         return sock
 
+    async def ask(self, life: Life, task: Frame) -> tuple[Frame, int | None]:
+        """Have *task*, which no tree goes with, done in a running container; returns the answer, and its descriptor."""
+        life.running()
+        sock, pid = begin(life.place(), task)
+        with Channel(sock) as channel:
+            await wait([sock.fileno()])
+            try:
+                answer = channel.receive()
+            except ConnectionError:
+                answer = {"errno": errno.ESRCH}, None
+        await _end_of(pid)
+        return answer
+
     async def _reap(self, pid: int) -> None:
         await _end_of(pid)
         self.at_rest.discard(pid)
@@ -58,36 +71,49 @@ class Works:
                 os.kill(pid, signal.SIGKILL)
 
 
-async def mount(life: Life, loop: Loop, source: str, path: str, read_only: bool) -> None:
+async def mount(life: Life, source: str, path: str, read_only: bool) -> None:
     """Mount *source* of the host at *path* in the running container; `ContainerFileError`."""
-    life.running()
-    task = {"do": "mount_point", "path": path, "is_dir": Path(source).is_dir()}
-    sock = await life.works.begin(loop, life, task)
-    await wait([sock.fileno()])
-    with Channel(sock) as channel:
-        answer, point = channel.receive()
-    if point is None:
-        raise _refused(life, path, answer["errno"], "")
+    try:
+        await put(life, source, {"path": path, "is_dir": Path(source).is_dir(), "is_new": False}, read_only=read_only)
+    except OSError as error:
+        raise _refused(life, path, error.errno or errno.EIO, f"mounting {source} there failed") from None
+
+
+async def put(life: Life, source: str, point: Frame, *, read_only: bool = False) -> None:
+    """Mount *source* of the host on *point*, a task of `files`, in the running container; `OSError`."""
+    answer, place = await life.works.ask(life, {"do": "mount_point", **point})
+    if place is None:
+        raise _as_error(answer)
     try:
         life.running()  # still
         target = life.place()
         assert isinstance(target, Target)  # since it runs
-        code = await _end_of(begin_mount(target, source, point, read_only))
+        code = await _end_of(begin_mount(target, source, place, read_only))
     finally:
-        os.close(point)
+        os.close(place)
     if code:
-        hint = "may this user read it, and mount? root may mount anything" if code == errno.EPERM else ""
-        raise _refused(life, path, code, hint, f"mounting {source} there failed")
+        raise OSError(code, os.strerror(code))
 
 
-def _refused(life: Life, path: str, code: int, hint: str, details: str = "") -> ContainerFileError:
+async def take_away(life: Life, path: str) -> None:
+    """Unmount what `put` has mounted on a file at *path*, and remove that; `OSError`."""
+    answer, _ = await life.works.ask(life, {"do": "unmount", "path": path, "remove": True})
+    if "errno" in answer:
+        raise _as_error(answer)
+
+
+def _as_error(answer: Frame) -> OSError:
+    return OSError(answer["errno"], os.strerror(answer["errno"]))
+
+
+def _refused(life: Life, path: str, code: int, details: str) -> ContainerFileError:
     return ContainerFileError(
         f"{path} in container {life.name}: {os.strerror(code)}",
         path=path,
         errno=code,
         container=life.name,
         details=details,
-        hint=hint,
+        hint="may this user read it, and mount? root may mount anything" if code == errno.EPERM else "",
     )
 
 
@@ -100,3 +126,15 @@ async def _end_of(pid: int) -> int:
         os.close(pidfd)
     _, status = os.waitpid(pid, 0)
     return os.waitstatus_to_exitcode(status)
+
+
+async def until_gone(pid: int, timeout: float) -> None:
+    """Wait for the end of a process that has been killed, no child of this one's perhaps, at most *timeout* seconds."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        await wait([pidfd], timeout)
+    finally:
+        os.close(pidfd)

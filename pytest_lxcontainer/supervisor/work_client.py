@@ -14,6 +14,9 @@ from ..container.channel import Channel, Frame
 from ..container.transfer import Transfer
 from .protocol import Message
 
+_PART = 1 << 20
+"""Bytes of a log that are in memory at a time."""
+
 
 class WorkClient(ABC):
     """What of a `Backend` concerns files and the log."""
@@ -46,11 +49,12 @@ class WorkClient(ABC):
 
     def unmount(self, name: str, path: str) -> None:
         """See `Backend`."""
-        self._transfer(name).ask({"do": "unmount", "path": path})
+        self._transfer(name).ask({"do": "unmount", "path": path, "remove": False})
 
-    def follow(self, name: str, since: float = 0.0) -> Following:
+    def follow(self, name: str, since: float = 0.0, *, this_start: bool = False) -> Following:
         """See `Backend`."""
-        with self._request({"do": "follow", "name": name, "since": since}) as (value, fds):
+        message = {"do": "follow", "name": name, "since": since, "this_start": this_start}
+        with self._request(message) as (value, fds):
             return Following(fds[0], value["offset"], socket.socket(fileno=fds[1]))
 
     def _transfer(self, name: str) -> Transfer:
@@ -81,11 +85,9 @@ class Following:
 
     def read(self) -> bytes:
         """See `LogHandle`."""
-        parts = []
-        while data := os.pread(self._fd, 1 << 20, self._offset):
-            parts.append(data)
-            self._offset += len(data)
-        return b"".join(parts)
+        data = os.pread(self._fd, _PART, self._offset)
+        self._offset += len(data)
+        return data
 
     def close(self) -> None:
         """See `LogHandle`."""

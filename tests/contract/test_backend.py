@@ -138,6 +138,7 @@ class TestLife:
     def test_destroying_the_unknown_is_fine(self, bench: Bench) -> None:
         bench.backend.destroy("nobody")
 
+    @pytest.mark.needs_cgroups
     def test_frozen_processes_halt_and_go_on(self, bench: Bench) -> None:
         name = bench.start("while :; do echo x; sleep 0.02; done")
         wait_for_log(bench, name, b"x\nx\n")
@@ -151,11 +152,13 @@ class TestLife:
         assert bench.backend.status(name).state == "RUNNING"
         wait_for_log(bench, name, frozen + b"x\n")
 
+    @pytest.mark.needs_cgroups
     def test_nothing_can_be_run_in_a_frozen_container(self, bench: Bench, box: str) -> None:
         bench.backend.freeze(box)
         with pytest.raises(FrozenError, match="frozen"):
             bench.exec(box, "true")
 
+    @pytest.mark.needs_cgroups
     def test_what_is_frozen_cannot_be_frozen_again(self, bench: Bench, box: str) -> None:
         bench.backend.freeze(box)
         with pytest.raises(AlreadyFrozenError):
@@ -164,12 +167,14 @@ class TestLife:
         with pytest.raises(NotFrozenError):
             bench.backend.unfreeze(box)
 
+    @pytest.mark.needs_cgroups
     def test_what_is_frozen_can_be_stopped(self, bench: Bench) -> None:
         name = bench.start(ON_TERM)
         wait_for_log(bench, name, b"up\n")
         bench.backend.freeze(name)
         assert bench.backend.stop(name, timeout=20).exit_code == 7
 
+    @pytest.mark.needs_cgroups
     def test_a_frozen_container_can_be_destroyed(self, bench: Bench, box: str) -> None:
         bench.backend.freeze(box)
         bench.backend.destroy(box)
@@ -189,12 +194,14 @@ class TestLife:
 
 
 class TestControl:
+    @pytest.mark.needs_cgroups
     def test_limits_can_be_changed_and_lifted(self, bench: Bench, box: str) -> None:
         before = bench.backend.limits(box)
         assert bench.backend.set_limits(box, {"pids": 50}).pids == 50
         assert bench.backend.limits(box) == replace(before, pids=50)
         assert bench.backend.set_limits(box, {"pids": None}).pids is None
 
+    @pytest.mark.needs_cgroups
     def test_limits_of_what_does_not_run_are_those_of_its_next_start(self, bench: Bench) -> None:
         name = bench.create(limits=Limits(pids=70)).name
         assert bench.backend.limits(name).pids == 70
@@ -202,6 +209,7 @@ class TestControl:
         bench.backend.start(name, timeout=20)
         assert bench.backend.limits(name).pids == 60
 
+    @pytest.mark.needs_cgroups
     def test_cgroup_files_are_read_and_written(self, bench: Bench, box: str) -> None:
         bench.backend.set_cgroup_item(box, "pids.max", "90")
         assert bench.backend.cgroup_item(box, "pids.max") == "90"
@@ -459,6 +467,20 @@ class TestFollow:
         following.close()
         assert got == b"one\ntwo\n"
         assert bench.backend.status(name).exit_code == 3
+
+    def test_what_its_last_start_wrote_can_be_read_alone(self, bench: Bench) -> None:
+        name = bench.start("n=$(($(cat n 2> /dev/null) + 1)); echo $n > n; echo $n")
+        for expected in (b"1\n", b"2\n", b"3\n"):
+            wait_for_end(bench, name)
+            following = bench.backend.follow(name, this_start=True)
+            while following.wait(20):
+                pass
+            assert following.read() == expected
+            assert following.read() == b""
+            following.close()
+            bench.backend.start(name, timeout=20)
+        wait_for_end(bench, name)
+        assert bench.backend.logs(name) == b"1\n2\n3\n4\n"
 
     def test_of_one_that_does_not_run_there_is_what_it_wrote(self, bench: Bench) -> None:
         name = bench.start("echo once")

@@ -49,7 +49,7 @@ Freeze Unfreeze | useful | .freeze .unfreeze |
 Wait | core | .wait .wait_for | interruptible, unlike liblxc's
 Destroy DestroyWithAllSnapshots | core | .destroy | the fixture does it
 Clone | core | Provisioner.run .snapshot | every container is a clone of an image, or of a snapshot
-Rename | none | | =hostname
+Rename | none | | `hostname=` names it before it is made
 CreateSnapshot | core | .snapshot | running or stopped
 Snapshots | core | .snapshots |
 RestoreSnapshot | core | .restore |
@@ -72,10 +72,10 @@ CPUTime | core | Stats.cpu_time | seconds
 CPUTimePerCPU | core | Stats.cpu_time_per_cpu | v1 only: v2 does not count it
 CPUStats | core | Stats.cpu_user Stats.cpu_system | seconds, not ticks
 Interfaces | core | .interfaces |
-InterfaceStats | useful | Stats.networks InterfaceStats.rx_bytes InterfaceStats.tx_bytes | as the container sees it
+InterfaceStats | useful | Stats.networks InterfaceStats.rx_bytes InterfaceStats.tx_bytes | by name, as the container sees it
 IPAddress IPv4Address | core | .ip |
 IPAddresses IPv4Addresses | core | .ips |
-IPv6Address IPv6Addresses | core | .ips | containers have IPv4 addresses
+IPv6Address IPv6Addresses | core | .ips | all there are; none of them is an IPv6 one
 WaitIPAddresses | core | .ip | known before it is started
 AttachShell | useful | .popen | a terminal belongs to a person, not to a test
 RunCommand RunCommandStatus | core | .exec .check_output ExecResult.exit_code ExecResult.stdout ExecResult.stderr |
@@ -106,15 +106,17 @@ TestDestroySnapshot TestDestroyAllSnapshots | system/snapshots:it_goes_with_its_
 TestConfigFileName TestLoadConfigFile TestSaveConfigFile | | LXC's file is written from the settings, not by a user
 TestInitPid_Negative TestInitPid_Positive TestStart TestRunning TestState | contract/backend:a_created_container_has_an_address_and_does_not_run contract/backend:start_returns_the_running_container |
 TestWaitIPAddresses TestIPAddress TestIPv4Address TestIPv46ddress TestIPv4Addresses | system/inside:it_has_its_address_and_reaches_the_host |
-TestIPv6Addresses | | containers have IPv4 addresses
-TestControllable | system/low_level:a_device_of_the_hosts_can_be_used_inside |
+TestIPv6Addresses | | containers have IPv4 addresses only
+TestControllable | system/low_level:only_root_may system/limits:without_delegation_one_error_names_it | what this user may not do is an error that says so
 TestContainerNames TestDefinedContainerNames TestActiveContainerNames TestContainers TestDefinedContainers TestActiveContainers | system/life:the_table_of_a_run_lists_the_living | of the run: others are nobody's business
-TestWantDaemonize TestWantCloseAllFds | system/escapes: | always
-TestSetLogLevel TestSetLogFile | system/images: | the log is the package's
+TestWantDaemonize | system/go_lxc:a_container_is_in_the_background_and_the_test_goes_on | always
+TestWantCloseAllFds | system/go_lxc:the_command_has_its_three_streams_and_no_other_descriptor contract/backend:it_inherits_its_three_streams_and_nothing_else | always
+TestSetLogLevel TestSetLogFile | system/go_lxc:what_lxc_refuses_is_said_in_its_own_words | the log is the package's
 TestName | unit/container/container:it_knows_what_it_was_made_of |
 TestFreeze TestUnfreeze | system/life:a_frozen_container_stands_still_until_it_is_unfrozen contract/backend:what_is_frozen_cannot_be_frozen_again |
 TestConfigItem TestRunningConfigItem TestConfigKeys TestSupportedConfigItems | system/low_level:configuration_is_as_lxc_has_it |
-TestSetConfigItem TestClearConfigItem | unit/container/lxc_config: | settings take the place of LXC's keys
+TestSetConfigItem | plugin/choosing:settings_reach_the_container | settings take the place of LXC's keys
+TestClearConfigItem | unit/container/lxc_config:all_keeps_every_one | `cap_add="ALL"` for an empty `lxc.cap.drop`
 TestSetCgroupItem | system/low_level:cgroup_files_are_read_and_written_by_the_kernels_names |
 TestInterfaces | unit/container/container:interfaces_have_the_loopback_first |
 TestInterfaceStats | system/limits:traffic_is_counted_as_the_container_sees_it |
@@ -133,9 +135,10 @@ TestCommandWithArch | | images run on their own platform
 TestConsoleFd | | no terminal
 TestAddDeviceNode TestRemoveDeviceNode | system/low_level:a_device_of_the_hosts_can_be_used_inside |
 TestReboot | system/life:a_restart_keeps_address_and_files | an application is restarted
-TestConcurrentShutdown TestShutdown | system/life:stop_sends_the_stop_signal_and_tells_the_exit_code |
+TestShutdown | system/life:stop_sends_the_stop_signal_and_tells_the_exit_code |
+TestConcurrentShutdown TestConcurrentDestroy | system/go_lxc:containers_stop_and_are_destroyed_from_several_threads_at_once |
 TestStop | system/life:kill_sends_any_signal |
-TestDestroy TestConcurrentDestroy | contract/backend:a_destroyed_container_is_unknown |
+TestDestroy | contract/backend:a_destroyed_container_is_unknown |
 """
 
 # feature | theirs | ours | or why not
@@ -165,6 +168,7 @@ how often is looked | `TC_POOLING_INTERVAL` (1 s) | | milliseconds
 logs | `get_logs` | .logs .log_tail .follow_logs |
 limits | `with_kwargs(mem_limit=)` | =limits Limits .set_limits |
 reaper | Ryuk | | the supervisor ends with the test run, by the kernel's word
+types | `py.typed` | Container | `py.typed`
 """
 
 PYTEST_DOCKER_TOOLS = """
@@ -175,7 +179,7 @@ building an image | `build(path=)` | | images come from registries and archives
 networks | `network()` | containers =network |
 volumes with content | `volume(initial_content=)` | =mounts =tmpfs .copy_in .write_text |
 Docker's client | `docker_client` | Provisioner |
-fixtures' values in settings | `'{redis.ips.primary}'` `fxtr()` | lxc_container | a fixture that asks for another one
+fixtures' values in settings | `'{redis.ips.primary}'` `fxtr()` | lxc_container | `env=lambda redis: {"HOST": redis.ip}`
 readiness | `ready()`: listening sockets | wait.port =ready |
 exec | `exec_run` | .exec |
 files | `get_files` `get_text` | .read_text .read_bytes .copy_out .listdir |
@@ -184,7 +188,9 @@ ports | `ports['80/tcp'][0]` `get_addr('80/tcp')` | .ports .url |
 environment, name | `env` `name` `id` `status` | .env .name .state |
 life | `restart` `kill` `remove` | .restart .kill .destroy |
 logs | `logs()`, and a section of the report | .logs | of every container of a failed test
+scopes | `scope=`, also a function | lxc_container | also a function, and `"run"`
 reuse between runs | `--reuse-containers` | | a fresh clone costs milliseconds
+leftovers | a label to find them by | | the supervisor removes them, and the next run what it left
 """
 
 PYTEST_CONTAINER = """
@@ -205,12 +211,31 @@ health | HEALTHCHECK `healthcheck_timeout_ms` | wait.healthy .healthcheck =timeo
 inspect | `inspect.state.oom_killed` `inspect.config` | StatusField.reason Stats.oom_kills .labels .env .command |
 logs | `read_container_logs` | .logs |
 one container for all xdist workers | | lxc_container | `scope="run"`
+locks between workers | `filelock` on pull and build | Provisioner.pull | each blob and layer is fetched and unpacked by one process
+images that boot systemd | `auto_container`, with Podman | =init | the image's init is process 1
+rootless | Podman | Container | the same containers, for root and for ordinary users
+"""
+
+OTHERS = """
+services of a compose file | pytest-docker `docker_services` `docker_compose_file` `docker_setup` `docker_cleanup`; lovely-pytest-docker | Containers.run_all lxc_container | settings in Python
+address and port | pytest-docker `docker_ip` `docker_services.port_for`; lovely-pytest-docker `wait_for_service` | .ip .url | nothing is forwarded
+waiting for a service | pytest-docker `wait_until_responsive(check, timeout, pause)` | =ready .wait_for | any function that takes the container
+scope of the services | pytest-docker `--container-scope` | lxc_container | `scope=`, which may be a function of the options
+a database of a test's own | pytest-databases `xdist_postgres_isolation_level` | lxc_container .snapshot | `scope="run"` and a fixture on it, or a clone of a snapshot
+databases as fixtures | pytest-databases `postgres_service` `postgres_connection` `redis_service` ... | lxc_container | one line for each; clients and passwords are the project's
+keeping containers for the next run | pytest-xdocker `--keepalive`, `--xrestart` | | a fresh clone costs milliseconds
+commands | lovely-pytest-docker `execute`; testinfra `host.run` `check_output` `run_test` `run_expect` | .exec .check_output ExecResult.check |
+files | testinfra `host.file(path)` | .read_text .exists .listdir | owners and modes: `exec` of `stat`
+ports and sockets | testinfra `host.addr(...).port(n)` `host.socket` | wait.port |
+services of a system | testinfra `host.service` | .exec | of `systemctl`
+several hosts | testinfra `--hosts` | --lxc-image lxc_container | parameters
 """
 
 PEERS = (
     ("testcontainers-python", TESTCONTAINERS),
     ("pytest-docker-tools", PYTEST_DOCKER_TOOLS),
     ("pytest-container", PYTEST_CONTAINER),
+    ("pytest-docker, pytest-databases, lovely-pytest-docker, pytest-xdocker, testinfra", OTHERS),
 )
 
 
@@ -255,17 +280,17 @@ def exists(name: str) -> bool:
     return not attribute or hasattr(found, attribute)
 
 
+_SHOWN = {"StatusField": "status()", "Stats": "stats()", "InterfaceStats": "stats().networks[name]"}
+
+
 def shown(name: str) -> str:
     """*name* as a reader knows it."""
     if name.startswith("."):
         return f"`{name[1:]}`"
     if name.startswith("="):
         return f"`{name[1:]}=`"
-    return (
-        f"`{name.replace('StatusField.', 'status().').replace('Stats.', 'stats().', 1)}`"
-        if "." in name
-        else f"`{name}`"
-    )
+    home, dot, attribute = name.rpartition(".")
+    return f"`{_SHOWN.get(home, home)}{dot}{attribute}`"
 
 
 def pages() -> Iterator[tuple[Path, str]]:
@@ -312,12 +337,12 @@ def _peers() -> str:
     lines = [
         "# Coming from another tool",
         "",
-        "Made by `scripts/parity-pages`. What testcontainers-python, pytest-docker-tools and pytest-container let a test do,",
-        "and what does the same here. Plain names are [`Container`](container.md)'s; `name=` is a",
+        "Made by `scripts/parity-pages`. What testcontainers-python, pytest-docker-tools, pytest-container and others let a",
+        "test do, and what does the same here. Plain names are [`Container`](container.md)'s; `name=` is a",
         "[setting](fixtures.md#settings).",
     ]
     for peer, table in PEERS:
-        lines += ["", f"## {peer}", "", f"| to do | {peer} | here | note |", "|---|---|---|---|"]
+        lines += ["", f"## {peer}", "", "| to do | there | here | note |", "|---|---|---|---|"]
         for row in rows(table):
             lines.append(
                 f"| {row.first} | {row.second or '-'} | {', '.join(map(shown, row.ours)) or '-'} | {row.note} |"

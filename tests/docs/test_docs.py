@@ -124,6 +124,13 @@ def test_every_option_is_documented(option: str) -> None:
     assert f"--lxc-{option}" in page and f"LXCONTAINER_{option.upper()}" in page
 
 
+@pytest.mark.parametrize("room", ["container", "supervisor", "plugin", "registry", "store", "network", "image"])
+def test_the_architecture_names_every_module(room: str) -> None:
+    page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    modules = [path.stem for path in (ROOT / "pytest_lxcontainer" / room).glob("*.py") if path.stem != "__init__"]
+    assert [name for name in modules if not re.search(rf"\b{name}\b", page)] == []
+
+
 def test_every_error_is_documented() -> None:
     from pytest_lxcontainer import errors
 

@@ -158,9 +158,9 @@ class FakeBackend(FakeControl):
         networks = {"eth0": InterfaceStats()} if container.ips else {}
         return Stats("fake", memory_usage=ByteSize(1), pids=1, networks=networks)
 
-    def follow(self, name: str, since: float = 0.0) -> FakeFollowing:
+    def follow(self, name: str, since: float = 0.0, *, this_start: bool = False) -> FakeFollowing:
         container = self._of(name)
-        return FakeFollowing(container, since)
+        return FakeFollowing(container, max(since, container.log.begin if this_start else 0.0))
 
     def open_file(self, name: str, path: str, mode: str, permissions: int = 0o644) -> IO[bytes]:
         return self._transfer(name).open(path, mode, permissions)
@@ -447,6 +447,7 @@ class _Log:
 
     def __init__(self) -> None:
         self._chunks: list[tuple[float, bytes]] = []
+        self.begin = 0.0
         self._lock = threading.Lock()
         self._pipe = -1
         self._wake = -1
@@ -458,6 +459,7 @@ class _Log:
 
     def follow(self, pipe: int) -> None:
         os.set_blocking(pipe, False)
+        self.begin = time.time()
         self._pipe = pipe
         stop, self._wake = os.pipe()
         self._reader = threading.Thread(target=self._watch, args=(pipe, stop), daemon=True)

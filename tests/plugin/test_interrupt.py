@@ -82,6 +82,13 @@ def test_pytest_timeout_interrupts_an_exec(inner: Inner) -> None:
     assert "lxc container busybox" in lines(result)
 
 
+def test_pytest_timeout_by_thread_ends_everything(inner: Inner, leaks: Leaks) -> None:
+    result = inner.run("--lxc-image=busybox", "--timeout=1", "--timeout-method=thread", test_it=SITS)
+    assert result.ret != 0
+    assert "Timeout" in result.stdout.str() + result.stderr.str()
+    leaks.assert_nothing_new()
+
+
 def test_after_a_timeout_the_container_goes_on_without_the_command(inner: Inner) -> None:
     result = inner.run(
         "--timeout-method=signal",

@@ -68,6 +68,31 @@ def test_workers_have_one_container_that_is_started_once(counted: Inner, leaks: 
     leaks.assert_nothing_new()
 
 
+AT_ONCE = """
+    import os, pytest, time
+    from concurrent.futures import ThreadPoolExecutor
+    from pathlib import Path
+
+    @pytest.mark.parametrize("number", range(8))
+    def test_it(db, number):
+        Path(f"note-{number}-{os.getpid()}").write_text(f"{db.id} {db.ip} {os.getpid()}")
+        text = f"{os.getpid()}-{number}-"
+        with ThreadPoolExecutor(4) as threads:
+            echoed = threads.map(lambda n: db.check_output(f"sleep 0.05; echo {text}{n}"), range(8))
+        assert list(echoed) == [f"{text}{n}" for n in range(8)]
+"""
+
+
+@pytest.mark.parametrize("dist", ["load", "loadfile", "loadscope", "loadgroup", "worksteal", "each", "no"])
+def test_however_tests_are_dealt_out_they_use_one_at_once(counted: Inner, leaks: Leaks, dist: str) -> None:
+    result = counted.run("-n", "4", "--dist", dist, conftest=DB, test_1=AT_ONCE, test_2=AT_ONCE)
+    result.assert_outcomes(passed=16 * (4 if dist == "each" else 1))
+    ids, ips, workers = noted(counted)
+    assert (len(ids), len(ips), starts(counted)) == (1, 1, 1)
+    assert len(workers) == 4 if dist in ("load", "worksteal", "each") else len(workers) >= 1
+    leaks.assert_nothing_new()
+
+
 def test_without_workers_it_is_the_sessions(counted: Inner) -> None:
     counted.run(conftest=DB, test_it=EIGHT, test_more=EIGHT).assert_outcomes(passed=16)
     assert starts(counted) == 1

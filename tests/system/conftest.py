@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,12 @@ from pytest_lxcontainer.container.container import Container
 from pytest_lxcontainer.image import Digest
 from pytest_lxcontainer.provision import Provisioner, Settings, parse_mirrors
 
-from ..fakes.images import OCI_LAYER, Layer
+from ..fakes.images import OCI_LAYER, Entry, Layer, image, layer, push
 from ..fakes.registry import FakeRegistry
 from .leaks import Leaks
 
 BUSYBOX = "busybox:latest"
+Make = Callable[..., Container]
 
 
 @pytest.fixture(autouse=True)
@@ -85,6 +86,33 @@ def busybox_layer(provisioner: Provisioner) -> Layer:
     (descriptor,) = manifest["layers"]
     blob = provisioner.layout.blob(Digest.parse(descriptor["digest"])).read_bytes()
     return Layer(blob, config.diff_ids[0], OCI_LAYER + "+gzip")
+
+
+@pytest.fixture
+def build(registry: FakeRegistry, busybox_layer: Layer) -> Callable[..., str]:
+    """Makes an image of busybox and *entries* with a configuration, and returns its reference."""
+    count = 0
+
+    def build(entries: dict[str, Entry] | None = None, *, base: bool = True, **config: Any) -> str:
+        nonlocal count
+        count += 1
+        layers = [*([busybox_layer] if base else []), *([layer(entries)] if entries else [])]
+        push(image(layers, **config), registry.url, "app", str(count))
+        return f"{registry.host}/app:{count}"
+
+    return build
+
+
+@pytest.fixture
+def boot(build: Callable[..., str], run: Runner) -> Make:
+    """Runs an image made of *entries* and a configuration; *settings* are the container's."""
+
+    def boot(
+        entries: dict[str, Entry] | None = None, settings: dict[str, Any] | None = None, **config: Any
+    ) -> Container:
+        return run(build(entries, **{"Cmd": ["sleep", "600"], **config}), **(settings or {}))
+
+    return boot
 
 
 def wait_until(condition: Any, timeout: float = 5.0) -> None:

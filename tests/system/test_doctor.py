@@ -25,6 +25,7 @@ WITHOUT_IDS = (
 ON_A_COPY_OF_THE_HOST = (
     'mount -t tmpfs none "$1" && mkdir "$1/upper" "$1/work"'
     ' && mount -t overlay overlay -o "lowerdir=/etc,upperdir=$1/upper,workdir=$1/work" /etc'
+    " && { [ ! -d /run/systemd ] || mount -t tmpfs none /run/systemd; }"
     " && mount -t sysfs none /sys && mount -t tmpfs none /sys/fs/cgroup && useradd --no-create-home lxt-ann"
     " && for ids in /etc/subuid /etc/subgid; do echo other:100000:65536 > $ids; done && rm -f /etc/lxc/lxc-usernet"
 )

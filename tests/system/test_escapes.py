@@ -49,7 +49,7 @@ class Attempt:
 
 def reading(path: str) -> str:
     """Prints ESCAPED if *path* has content."""
-    return f'test -n "$(head -c 1 {path})" && echo ESCAPED'
+    return f'test "$(cat {path} | head -c 1 | wc -c)" -gt 0 && echo ESCAPED'
 
 
 def writing(path: str, text: str = "x") -> str:

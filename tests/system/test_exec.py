@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import ast
+import ctypes
+import errno
 import hashlib
 import os
 import signal
+import struct
 import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import pytest_lxcontainer
-from pytest_lxcontainer import Container, Provisioner, Settings
-from pytest_lxcontainer.errors import ExecFailedError, ExecTimeoutError, InvalidSettingsError, NotRunningError
+from pytest_lxcontainer import Container, Provisioner, Settings, wait
+from pytest_lxcontainer.container import seccomp
+from pytest_lxcontainer.errors import (
+    ExecFailedError,
+    ExecTimeoutError,
+    FrozenError,
+    InvalidSettingsError,
+    NotRunningError,
+)
 
 from .conftest import BUSYBOX, Runner, is_alive, wait_until
 
@@ -38,6 +49,11 @@ def test_every_exit_code_comes_through(box: Container, code: int) -> None:
 @pytest.mark.parametrize("number", [1, 6, 9, 15])
 def test_a_signal_that_kills_it_is_a_negative_code(box: Container, number: int) -> None:
     assert box.exec(f"kill -{number} $$").exit_code == -number
+
+
+def test_a_signal_is_no_exit_code_of_the_same_number(box: Container) -> None:
+    codes = [box.exec(command).exit_code for command in ("exit 9", "kill -9 $$", "exit 137", "exit 247")]
+    assert codes == [9, -9, 137, 247]
 
 
 def test_what_is_not_there_ends_with_127_and_says_so(box: Container) -> None:
@@ -68,6 +84,24 @@ def test_five_megabytes_of_binary_output_arrive_whole(box: Container) -> None:
 def test_two_megabytes_of_input_come_back_through_cat(box: Container) -> None:
     data = os.urandom(2 << 20)
     assert box.exec(["cat"], input=data, text=False).stdout == data
+
+
+def test_fifty_megabytes_of_output_arrive_whole(box: Container) -> None:
+    size = 50 << 20
+    result = box.exec(f"head -c {size} /dev/zero | tr '\\0' 'o'; head -c 1000000 /dev/zero >&2", text=False)
+    assert result.stdout == b"o" * size
+    assert result.stderr == bytes(1_000_000)
+
+
+def test_ten_megabytes_of_text_go_in_and_out_at_once(box: Container) -> None:
+    text = "gr\u00fc\u00dfe, \U0001f600\n" * 800_000
+    assert len(text.encode()) > 10 << 20
+    assert box.exec(["cat"], input=text).stdout == text
+
+
+def test_a_background_child_that_writes_without_end_is_not_waited_for(box: Container) -> None:
+    result = box.exec("yes & echo started >&2; sleep 0.1")
+    assert (result.exit_code, result.stderr) == (0, "started\n")
 
 
 def test_input_that_nobody_reads_is_no_error(box: Container) -> None:
@@ -228,8 +262,8 @@ def test_a_timeout_leaves_the_commands_of_others_alone(box: Container) -> None:
 
 def test_a_daemon_outlives_the_command_that_started_it(box: Container) -> None:
     box.exec("setsid sh -c 'sleep 4326 &'", check=True)
-    parents = {line.split()[1] for line in box.check_output("ps -o pid,ppid,args | grep '[s]leep 4326'").splitlines()}
-    assert parents == {"1"}
+    # Its parent may be about to end.
+    wait_until(lambda: box.check_output("ps -o ppid,args | grep '[s]leep 4326'").split() == ["1", "sleep", "4326"])
 
 
 def test_the_line_in_the_error_runs_the_command_again(run: Runner) -> None:
@@ -251,6 +285,69 @@ def test_ctrl_c_ends_the_wait_and_the_command_at_once(box: Container) -> None:
         box.exec("sleep 4327")
     assert time.monotonic() - begin < 5
     wait_until(lambda: "sleep 4327" not in box.check_output(["ps"]))
+
+
+@pytest.mark.needs_cgroups
+def test_a_frozen_container_runs_none_and_those_it_has_go_on_later(box: Container) -> None:
+    with box.popen(["cat"]) as process:
+        box.freeze()
+        with pytest.raises(FrozenError, match="frozen"):
+            box.exec(["true"])
+        process.stdin.write(b"later\n")
+        assert process.poll() is None
+        box.unfreeze()
+        assert process.stdout.readline() == b"later\n"
+    assert box.exec(["true"]).exit_code == 0
+
+
+@pytest.mark.needs_cgroups
+def test_one_is_ended_in_a_frozen_container_too(box: Container) -> None:
+    def left() -> list[str]:
+        return sorted(line for line in box.check_output(["ps", "-o", "args"]).splitlines() if line.startswith("sleep"))
+
+    with (
+        ThreadPoolExecutor(1) as pool,
+        box.popen(["cat"]) as cat,
+        box.popen("setsid sleep 4327 & sleep 4328") as process,
+    ):
+        timed = pool.submit(box.exec, "setsid sleep 4329 & sleep 4329", timeout=1)
+        wait_until(lambda: left() == ["sleep 4327", "sleep 4328", "sleep 4329", "sleep 4329"])
+        box.freeze()
+        process.kill()
+        assert process.exit_code == -signal.SIGKILL
+        with pytest.raises(ExecTimeoutError, match="killed after 1 s"):
+            timed.result(timeout=30)
+        assert box.state == "FROZEN"
+        box.unfreeze()
+        assert left() == []
+        assert cat.poll() is None
+
+
+def test_commands_run_and_begin_while_a_snapshot_is_taken(box: Container) -> None:
+    box.exec("for n in $(seq 300); do head -c 100000 /dev/urandom > /tmp/$n; done", check=True)
+    with box.popen("while read line; do echo got $line; done") as process, ThreadPoolExecutor(1) as pool:
+        taken = pool.submit(box.snapshot)
+        shown = [box.check_output(f"echo {number}") for number in range(20)]
+        process.stdin.write(b"it\n")
+        assert process.stdout.readline() == b"got it\n"
+        assert taken.result().lower_dirs[:-1] == box.image.lower_dirs
+    assert shown == [str(number) for number in range(20)]
+
+
+def test_the_caller_is_not_forked(run: Runner) -> None:
+    """What it holds would be copied: with 1 GB, 80 ms for each command."""
+    box = run()
+
+    def work() -> str:
+        forbid_forks()
+        with pytest.raises(PermissionError):
+            os.fork()
+        with box.popen(["cat"]) as process:
+            process.kill()
+        return box.check_output(["echo", "ran"])
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(work).result() == "ran"
 
 
 def test_many_long_arguments_arrive_whole(box: Container) -> None:
@@ -316,6 +413,126 @@ class TestLauncher:
         links = [os.readlink(fd) for fd in Path(f"/proc/{launcher_of(box)}/fd").iterdir()]
         assert len([link for link in links if link.startswith("socket:")]) == 1
         assert not [link for link in links if link.startswith("pipe:") or "eventpoll" in link]
+
+
+class TestSurroundings:
+    """What a command is given by those who start it, beside what it was asked to have."""
+
+    @pytest.mark.parametrize("options", [{}, {"input": "x"}, {"user": "nobody"}], ids=str)
+    def test_it_has_three_descriptors(self, box: Container, options: dict[str, Any]) -> None:
+        # The fourth is its own: of the directory it reads.
+        assert box.check_output(["ls", "/proc/self/fd"], **options).split() == ["0", "1", "2", "3"]
+
+    def test_the_containers_own_command_has_three_too(self, run: Runner) -> None:
+        box = run(command=["ls", "/proc/self/fd"], ready=wait.exit())
+        assert box.logs().split() == ["0", "1", "2", "3"]
+
+    def test_several_at_once_do_not_share_any(self, box: Container) -> None:
+        with ThreadPoolExecutor(8) as pool:
+            shown = list(pool.map(lambda _: box.check_output(["ls", "/proc/self/fd"]), range(64)))
+        assert set(shown) == {"0\n1\n2\n3"}
+
+    def test_no_signal_is_ignored_or_held_back(self, box: Container) -> None:
+        assert signals_of(box.exec(["cat", "/proc/self/status"]).stdout) == NO_SIGNALS
+
+    def test_what_pytest_was_started_to_ignore_is_not_ignored_inside(self, settings: Settings) -> None:
+        """As nohup and background jobs of a shell are."""
+        numbers = (signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGTSTP, signal.SIGRTMAX)
+        before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
+        try:
+            with Provisioner(settings) as provisioner:
+                shown = provisioner.run(BUSYBOX).exec(["cat", "/proc/self/status"]).stdout
+                own = provisioner.run(BUSYBOX, ["cat", "/proc/self/status"], ready=wait.exit()).logs()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR2])
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        assert signals_of(shown) == NO_SIGNALS
+        assert signals_of(own) == NO_SIGNALS
+
+    def test_a_reader_that_leaves_ends_it(self, box: Container) -> None:
+        result = box.exec("yes | head -n 1; yes > /dev/null & kill -PIPE $!; wait $!; exit $?")
+        assert (result.stdout, result.exit_code, result.stderr) == ("y\n", 128 + signal.SIGPIPE, "")
+
+    def test_it_leads_a_session_without_a_terminal(self, box: Container) -> None:
+        fields = box.exec(["cat", "/proc/self/stat"]).stdout.rpartition(")")[2].split()
+        pid = int(box.check_output("echo $$"))
+        _, parent, group, session, terminal = fields[:5]
+        assert (parent, terminal) == ("0", "0")
+        assert group == session
+        assert int(session) in range(2, pid + 1)
+        assert "No such device" in box.exec("echo x > /dev/tty").stderr
+
+    def test_its_files_are_for_all_to_read(self, box: Container) -> None:
+        assert box.check_output("umask; touch /tmp/f; stat -c %a /tmp/f").split() == ["0022", "644"]
+
+    def test_its_limits_and_priorities_are_the_containers(self, box: Container) -> None:
+        files = ("limits", "oom_score_adj", "uid_map", "setgroups")
+        for name in files:
+            assert box.exec(["cat", f"/proc/self/{name}"]).stdout == box.exec(["cat", f"/proc/2/{name}"]).stdout, name
+        own, its = (box.exec(["cat", f"/proc/{pid}/stat"]).stdout.rpartition(")")[2].split() for pid in ("self", "2"))
+        # Priority, nice value, real-time priority, policy: proc_pid_stat(5).
+        for field in (18, 19, 40, 41):
+            assert own[field - 3] == its[field - 3]
+
+    def test_its_cgroups_are_the_containers(self, box: Container) -> None:
+        own, its = (box.exec(["cat", f"/proc/{pid}/cgroup"]).stdout.splitlines() for pid in ("self", "2"))
+        # On hybrid hosts nothing depends on the unified hierarchy.
+        hybrid = len(its) > 1
+        assert [line for line in own if not (hybrid and line.startswith("0:"))] == [
+            line for line in its if not (hybrid and line.startswith("0:"))
+        ]
+
+    def test_its_namespaces_are_the_containers(self, box: Container) -> None:
+        links = "for each in /proc/{}/ns/*; do readlink $each; done"
+        assert box.check_output(links.format("self")) == box.check_output(links.format("2"))
+
+    def test_no_working_directory_is_one_that_who_starts_it_has_open(self, box: Container) -> None:
+        """CVE-2024-21626."""
+        for fd in range(64):
+            assert box.exec(["pwd"], cwd=f"/proc/self/fd/{fd}").exit_code in (126, 127)
+
+    def test_a_working_directory_that_is_removed_meanwhile_is_nowhere(self, box: Container) -> None:
+        box.exec("mkdir /tmp/gone", check=True)
+        result = box.exec("rmdir /tmp/gone; ls ..; cat ../etc/passwd; /bin/pwd", cwd="/tmp/gone")
+        assert result.stdout == ""
+        assert result.exit_code != 0
+
+    @pytest.mark.needs_user
+    def test_who_starts_it_is_closed_to_its_user(self, box: Container) -> None:
+        launcher = launcher_of(box)
+        assert os.stat(f"/proc/{launcher}/environ").st_uid == 0
+        for name in ("environ", "mem", "maps"):
+            with pytest.raises(PermissionError):
+                Path(f"/proc/{launcher}/{name}").read_bytes()
+
+
+NO_SIGNALS = {"SigPnd": 0, "ShdPnd": 0, "SigBlk": 0, "SigIgn": 0, "SigCgt": 0}
+
+
+def signals_of(status: str) -> dict[str, int]:
+    """The sets of signals in a proc_pid_status(5), without the two that are the C library's own."""
+    fields = (line.split(":", 1) for line in status.splitlines())
+    return {key: int(value, 16) & ~(0b11 << 31) for key, value in fields if key in NO_SIGNALS}
+
+
+def forbid_forks() -> None:
+    """Have the kernel refuse every fork of the calling thread, for good."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    resolve = ctypes.CDLL("libseccomp.so.2").seccomp_syscall_resolve_name
+    numbers = [number for call in (b"fork", b"vfork", b"clone", b"clone3") if (number := resolve(call)) >= 0]
+    load, jump_if_equal, give = 0x20, 0x15, 0x06
+    allow, refuse = 0x7FFF0000, 0x00050000 | errno.EPERM
+    code = struct.pack("=HBBI", load, 0, 0, 0)
+    for index, number in enumerate(numbers):
+        code += struct.pack("=HBBI", jump_if_equal, len(numbers) - index, 0, number)
+    code += struct.pack("=HBBI", give, 0, 0, allow) + struct.pack("=HBBI", give, 0, 0, refuse)
+    assert libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+    seccomp.load(code)
+
+
+PR_SET_NO_NEW_PRIVS = 38
 
 
 def launcher_of(container: Container) -> int:

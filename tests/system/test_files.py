@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_lxcontainer import Container, MiB, wait
+from pytest_lxcontainer import Container, GiB, MiB, wait
 from pytest_lxcontainer.errors import ContainerFileError, InvalidSettingsError
 
 from .conftest import Runner
@@ -144,6 +144,35 @@ class TestNotRunning:
         resting.start()
         assert resting.check_output(["stat", "-c", "%u:%g", f"{where}/tree/sub/file"]) == "1000:1001"
 
+    def test_no_path_or_link_leads_out(self, resting: Container, tmp_path: Path) -> None:
+        outside = tmp_path / "outside"
+        outside.mkdir()
+        (outside / "secret").write_text("secret")
+        links = tmp_path / "links"
+        links.mkdir()
+        (links / "absolute").symlink_to(outside)
+        (links / "climbing").symlink_to("../" * 40 + str(outside)[1:])
+        (links / "file").symlink_to(outside / "secret")
+        resting.copy_in(links, "/tmp/links")
+        for path in (
+            "/tmp/links/absolute/secret",
+            "/tmp/links/climbing/secret",
+            "/tmp/links/file",
+            "../" * 40 + f"{outside}/secret"[1:],
+            f"/tmp/../../../../..{outside}/secret",
+        ):
+            for attempt in (
+                lambda path=path: resting.read_text(path),
+                lambda path=path: resting.write_text(path, "overwritten"),
+                lambda path=path: resting.copy_out(path, tmp_path / "stolen"),
+                lambda path=path: resting.copy_in(__file__, f"{path}/x"),
+            ):
+                with pytest.raises(ContainerFileError):
+                    attempt()
+        assert [path.name for path in outside.iterdir()] == ["secret"]
+        assert (outside / "secret").read_text() == "secret"
+        assert not (tmp_path / "stolen").exists()
+
     def test_what_it_wrote_before_its_end_is_there(self, run: Runner) -> None:
         box = run(command="echo data > /tmp/left", ready=wait.exit())
         assert box.read_text("/tmp/left") == "data\n"
@@ -270,6 +299,62 @@ class TestCopies:
         assert filecmp.cmp(copy, tmp_path / "large", shallow=False)
         assert peak < 8 * MiB
 
+    def test_holes_stay_holes(self, box: Container, tmp_path: Path) -> None:
+        with (tmp_path / "sparse").open("wb") as file:
+            file.truncate(1 * GiB)
+            file.seek(GiB // 2)
+            file.write(b"middle")
+        box.copy_in(tmp_path / "sparse", "/tmp")
+        size, blocks, unit = map(int, box.check_output("stat -c '%s %b %B' /tmp/sparse").split())
+        assert size == GiB
+        assert blocks * unit < MiB
+        copy = box.copy_out("/tmp/sparse", tmp_path / "back")
+        assert copy.stat().st_size == GiB
+        assert copy.stat().st_blocks * 512 < MiB
+        with copy.open("rb") as file:
+            file.seek(GiB // 2)
+            assert file.read(8) == b"middle\0\0"
+
+    def test_a_file_of_two_names_becomes_two_files(self, box: Container, tmp_path: Path) -> None:
+        box.exec("mkdir /tmp/d; echo same > /tmp/d/one; ln /tmp/d/one /tmp/d/two", check=True)
+        copy = box.copy_out("/tmp/d", tmp_path / "d")
+        assert (copy / "one").read_text() == (copy / "two").read_text() == "same\n"
+        assert (copy / "one").stat().st_ino != (copy / "two").stat().st_ino
+        # What a name in the way is linked with is left alone.
+        box.exec("ln /tmp/d/one /tmp/kept", check=True)
+        box.copy_in(tmp_path / "d" / "two", "/tmp/d/one")
+        box.exec("echo changed > /tmp/d/one", check=True)
+        assert box.read_text("/tmp/kept") == "same\n"
+
+    def test_an_empty_directory_is_a_copy_too(self, box: Container, tmp_path: Path) -> None:
+        (tmp_path / "empty").mkdir(mode=0o711)
+        assert box.copy_in(tmp_path / "empty", "/tmp") == "/tmp/empty"
+        assert box.check_output("stat -c '%a %F' /tmp/empty; ls -A /tmp/empty") == "711 directory"
+        copy = box.copy_out("/tmp/empty", tmp_path / "back")
+        assert os.listdir(copy) == []
+        assert stat.S_IMODE(copy.stat().st_mode) == 0o711
+        # Only what is in it, which is nothing.
+        assert box.copy_in(f"{tmp_path}/empty/.", "/tmp") == "/tmp"
+
+    @pytest.mark.parametrize("place", ["/proc", "/sys", "/mnt", "/mnt/new"])
+    def test_what_is_read_only_says_so(self, run: Runner, tree: Path, place: str) -> None:
+        box = run(mounts=[(tree, "/mnt", "ro")] if place.startswith("/mnt") else ())
+        for source in (tree, tree / "sub" / "file"):
+            with pytest.raises(ContainerFileError) as caught:
+                box.copy_in(source, place)
+            assert caught.value.errno in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT)
+            assert place in str(caught.value)
+
+    def test_owners_of_every_id_are_kept_inside(self, box: Container, tmp_path: Path) -> None:
+        box.exec("mkdir /tmp/d; touch /tmp/d/f; chown -R 1234:5678 /tmp/d; chmod 2750 /tmp/d", check=True)
+        copy = box.copy_out("/tmp/d", tmp_path)
+        assert {path.stat().st_uid for path in (copy, copy / "f")} == {os.geteuid()}
+        box.copy_in(copy, "/tmp/e", owner="1234:5678")
+        assert box.check_output("stat -c '%u:%g %a' /tmp/e /tmp/e/f").splitlines() == [
+            "1234:5678 750",
+            "1234:5678 644",
+        ]
+
     def test_a_full_container_says_so(self, run: Runner, tmp_path: Path) -> None:
         box = run(tmpfs={"/small": "size=64k"})
         (tmp_path / "large").write_bytes(bytes(4 * MiB))
@@ -278,6 +363,7 @@ class TestCopies:
         assert caught.value.errno == errno.ENOSPC
         assert box.exists("/small/large")
 
+    @pytest.mark.needs_cgroups
     def test_a_frozen_container_has_files_too(self, box: Container, tree: Path, tmp_path: Path) -> None:
         box.freeze()
         box.copy_in(tree, "/tmp")

@@ -3,49 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
 from pytest_lxcontainer import Container, wait
-from pytest_lxcontainer.errors import LxContainerError, StartFailedError
+from pytest_lxcontainer.errors import InvalidSettingsError, LxContainerError, StartFailedError
 
-from ..fakes.images import Dir, Entry, File, Layer, Symlink, image, layer, push
-from ..fakes.registry import FakeRegistry
-from .conftest import Runner, is_alive, wait_until
-
-Make = Callable[..., Container]
+from ..fakes.images import Dir, Entry, File, Symlink
+from .conftest import Make, Runner, is_alive, wait_until
 
 SET_BY_SHELLS = ("PWD", "SHLVL")
 PASSWD = "root:x:0:0::/root:/bin/sh\napp:x:1000:1001::/home/app:/bin/sh\n"
 GROUP = "root:x:0:\napp:x:1001:\ndisks:x:50:app\nother:x:51:\n"
-
-
-@pytest.fixture
-def build(registry: FakeRegistry, busybox_layer: Layer) -> Callable[..., str]:
-    """Makes an image of busybox and *entries* with a configuration, and returns its reference."""
-    count = 0
-
-    def build(entries: dict[str, Entry] | None = None, *, base: bool = True, **config: Any) -> str:
-        nonlocal count
-        count += 1
-        layers = [*([busybox_layer] if base else []), *([layer(entries)] if entries else [])]
-        push(image(layers, **config), registry.url, "app", str(count))
-        return f"{registry.host}/app:{count}"
-
-    return build
-
-
-@pytest.fixture
-def boot(build: Callable[..., str], run: Runner) -> Make:
-    """Runs an image made of *entries* and a configuration; *settings* are the container's."""
-
-    def boot(
-        entries: dict[str, Entry] | None = None, settings: dict[str, Any] | None = None, **config: Any
-    ) -> Container:
-        return run(build(entries, **{"Cmd": ["sleep", "600"], **config}), **(settings or {}))
-
-    return boot
 
 
 def words(container: Container) -> list[str]:
@@ -125,6 +96,27 @@ class TestUser:
         assert (status["Uid"].split()[1], status["Gid"].split()[1]) == (uid, gid)
         assert set(status["Groups"].split()) | {gid} == set(groups)
 
+    @pytest.mark.parametrize("user", ["app", "app:other", "4321:99", "1000"])
+    def test_a_command_that_is_process_1_has_the_same(self, boot: Make, user: str) -> None:
+        entries: dict[str, Entry] = {"etc/passwd": PASSWD, "etc/group": GROUP}
+        command = "echo $$; grep -E '^(Uid|Gid|Groups|Sig|Cap)' /proc/self/status; echo $HOME; cat /proc/self/environ"
+        settings = {"command": command, "ready": wait.exit(0)}
+        alone, below_init = (
+            boot(entries, {**settings, "init": init}, User=user, Env=["A=1"]).logs().splitlines()
+            for init in (False, True)
+        )
+        assert alone == ["1", *below_init[1:]]
+
+    def test_one_that_cannot_be_executed_is_named(self, boot: Make) -> None:
+        entries: dict[str, Entry] = {"etc/passwd": PASSWD, "etc/group": GROUP}
+        with pytest.raises(StartFailedError, match="no nothing in the image"):
+            boot(entries, {"init": False}, User="app", Cmd=["nothing"])
+
+    @pytest.mark.parametrize("user", ["nobody-here", "root:nobody-here", "-1", "1:-1"])
+    def test_one_that_the_image_does_not_know_is_an_error(self, boot: Make, user: str) -> None:
+        with pytest.raises(InvalidSettingsError, match="in its /etc/"):
+            boot({"etc/passwd": PASSWD, "etc/group": GROUP}, User=user)
+
     def test_its_home_is_in_the_environment(self, boot: Make) -> None:
         container = boot({"etc/passwd": PASSWD}, User="app")
         assert container.check_output("echo $HOME") == "/home/app"
@@ -191,6 +183,27 @@ def test_it_is_stopped_with_its_signal(boot: Make) -> None:
     container = boot(None, {"command": command, "ready": wait.log("trapped")}, StopSignal="SIGUSR2")
     container.stop()
     assert container.exit_code == 7
+
+
+@pytest.mark.parametrize(
+    ("written", "number"), [("SIGRTMIN+3", 37), ("37", 37), ("RTMIN+3", 37), ("sigusr2", 12), ("QUIT", 3), ("", 15)]
+)
+def test_its_stop_signal_may_be_written_as_docker_takes_it(boot: Make, written: str, number: int) -> None:
+    command = 'for n in 3 12 15 37; do trap "echo got $n; exit 7" $n; done; echo trapped; while :; do sleep 0.05; done'
+    container = boot(None, {"command": command, "ready": wait.log("trapped")}, StopSignal=written)
+    container.stop(timeout=30)
+    assert container.logs().splitlines()[-1] == f"got {number}"
+
+
+@pytest.mark.parametrize("written", ["SIGNONE", "0", "65", "SIGRTMIN+99"])
+def test_a_stop_signal_that_is_none_is_an_error(boot: Make, written: str) -> None:
+    with pytest.raises(InvalidSettingsError, match="stop signal"):
+        boot(StopSignal=written)
+
+
+def test_nothing_in_the_environment_is_expanded(boot: Make) -> None:
+    container = boot(Env=["A=1", "B=$A", "C=${A}x", "D=`id`", "E=%h"])
+    assert container.check_output("env | grep '^[BCDE]=' | sort").splitlines() == ["B=$A", "C=${A}x", "D=`id`", "E=%h"]
 
 
 class TestHealthcheck:
@@ -281,7 +294,7 @@ class TestAnInitOfItsOwn:
         container = boot({"init": self.SCRIPT}, {"ready": wait.log("I am 1")}, Cmd=["/init"])
         assert container.pid is not None and is_alive(container.pid)
         container.restart()
-        container.wait_for(wait.log("I am 1", times=2))
+        container.wait_for(wait.log("I am 1"))
         container.kill("SIGTERM")
         container.wait_for(wait.exit(3))
 
@@ -303,6 +316,18 @@ class TestWithoutAShell:
         assert container.read_text("/etc/hostname") == f"{container.hostname}\n"
         container.write_text("/made", "x")
         assert container.read_text("/made") == "x"
+
+    def test_files_go_in_and_out(self, build: Callable[..., str], run: Runner, program: bytes, tmp_path: Path) -> None:
+        container = run(build({"sleep": File(program, 0o755)}, base=False, Cmd=["/sleep", "600"]))
+        (tmp_path / "tree/deep").mkdir(parents=True)
+        (tmp_path / "tree/deep/file").write_text("x")
+        container.copy_in(tmp_path / "tree", "/", owner="7:8")
+        assert container.read_text("/tree/deep/file") == "x"
+        assert container.copy_out("/tree", tmp_path / "back") == tmp_path / "back"
+        assert (tmp_path / "back/deep/file").read_text() == "x"
+        assert not container.exists("/tmp")
+        assert container.listdir("/etc") == ["hostname", "hosts", "resolv.conf"]
+        assert [str(change) for change in container.diff()] == ["A /tree", "A /tree/deep", "A /tree/deep/file"]
 
     def test_a_missing_shell_is_named(self, build: Callable[..., str], run: Runner, program: bytes) -> None:
         reference = build({"sleep": File(program, 0o755)}, base=False, Cmd=["/sleep", "600"])

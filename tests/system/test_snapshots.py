@@ -17,12 +17,37 @@ from pytest_lxcontainer.errors import (
     SnapshotNotFoundError,
 )
 
-from ..fakes.images import Layer, Whiteout, image, layer
+from ..fakes.images import Dir, Entry, File, Layer, Symlink, Whiteout, image, layer
 from ..fakes.registry import FakeRegistry
 from .conftest import BUSYBOX, Runner, as_root, wait_until
 
 POSTGRES = "postgres:15"
 TRUST = {"POSTGRES_HOST_AUTH_METHOD": "trust"}
+
+
+ETC: dict[str, dict[str, Entry]] = {
+    "alpine-like": {
+        "etc/hosts": File("127.0.0.1 localhost\n"),
+        "etc/hostname": File("localhost\n"),
+        "etc/mtab": Symlink("../proc/mounts"),
+        "var/run": Symlink("../run"),
+        "dev": Dir(mode=0o700),
+    },
+    "links": {
+        "etc/resolv.conf": Symlink("../run/systemd/resolve/stub-resolv.conf"),
+        "etc/hosts": Symlink("/usr/share/own/hosts"),
+        "usr/share/own/hosts": File("127.0.0.1 localhost\n"),
+        "dev/null": File(""),
+        "dev/shm": Symlink("/run/shm"),
+    },
+    "others-own": {
+        "etc": Dir(mode=0o755, uid=33, gid=33),
+        "etc/resolv.conf": File("", uid=33, gid=33, mode=0o600),
+        "proc": Dir(mode=0o500, uid=33),
+        "sys/old": File("x"),
+    },
+}
+"""What stands where something is mounted in every container."""
 
 
 def changes(container: Container, since: Any = None) -> list[str]:
@@ -116,6 +141,40 @@ class TestSnapshot:
         with pytest.raises(InvalidSettingsError, match="cannot be a snapshot's name"):
             box.snapshot("")
 
+    def test_a_name_given_again_is_the_new_ones(self, box: Container, run: Runner) -> None:
+        taken = box.snapshot("snapshot3")
+        box.write_text("/note", "1")
+        first = box.snapshot("twice")
+        assert box.snapshot().snapshot == "snapshot4"
+        box.write_text("/note", "2")
+        second = box.snapshot("twice")
+        assert box.diff("twice") == [] and changes(box, "snapshot3") == ["A /note"]
+        assert box.restore("twice").read_text("/note") == "2"
+        assert box.restore(first).read_text("/note") == "1"
+        assert not box.restore("snapshot3").exists("/note")
+        assert [each for each in box.snapshots if each.snapshot in ("twice", "snapshot3")] == [taken, first, second]
+
+    def test_it_outlives_its_container_and_so_do_its_clones(self, provisioner: Provisioner, run: Runner) -> None:
+        with provisioner.run(BUSYBOX) as container:
+            container.write_text("/note", "x")
+            snapshot = container.snapshot()
+            clone = run(snapshot)
+        assert container.state == "STOPPED"
+        assert clone.check_output("cat /note") == "x"
+        assert run(snapshot).check_output("cat /note") == "x"
+        assert clone.snapshot().lower_dirs[:-1] == snapshot.lower_dirs
+
+    def test_what_was_deleted_and_made_anew_hides_what_was_there(self, box: Container, run: Runner) -> None:
+        box.exec("mkdir -p /d/e /gone && echo 1 > /d/e/f", check=True)
+        middle = run(box.snapshot())
+        middle.exec("rm -r /d /gone && mkdir /d && echo 2 > /d/g", check=True)
+        clone = run(middle.snapshot())
+        assert (clone.listdir("/d"), clone.exists("/gone")) == (["g"], False)
+        again = run(clone.snapshot())
+        assert (again.listdir("/d"), again.exists("/gone")) == (["g"], False)
+        assert changes(again) == []
+        assert changes(again, middle.image) == ["D /d/e", "A /d/g", "D /gone"]
+
     def test_many_at_once_of_one_container_while_commands_run(self, box: Container, run: Runner) -> None:
         box.write_text("/note", "x")
         images: list[Any] = []
@@ -153,6 +212,13 @@ class TestSnapshot:
     def test_it_can_be_sent_to_another_process(self, box: Container) -> None:
         snapshot = box.snapshot()
         assert pickle.loads(pickle.dumps(snapshot)) == snapshot
+
+    def test_files_of_all_its_users_go_with_its_run(self, settings: Settings) -> None:
+        with Provisioner(settings) as provisioner, provisioner.run(BUSYBOX) as container:
+            container.exec("mkdir /srv && echo x > /srv/file && chown -R 1000:1000 /srv && chmod 700 /srv", check=True)
+            layer_dir = container.snapshot().lower_dirs[-1]
+            assert (layer_dir / "srv").is_dir()
+        assert not layer_dir.parents[1].exists()
 
     def test_it_goes_with_its_run(self, settings: Settings) -> None:
         with Provisioner(settings) as first, first.run(BUSYBOX) as container:
@@ -229,6 +295,17 @@ class TestDiff:
         assert changes(container) == []
         assert changes(run(container.snapshot(), ["sleep", "1000"], entrypoint=[], ready=())) == []
 
+    @pytest.mark.parametrize("etc", ETC)
+    def test_nor_is_what_images_of_other_kinds_have_in_its_place(
+        self, run: Runner, registry: FakeRegistry, busybox_layer: Layer, etc: str
+    ) -> None:
+        registry.push(image([busybox_layer, layer(ETC[etc])], Cmd=["sleep", "1000"]), etc, "1")
+        container = run(f"{registry.host}/{etc}:1")
+        assert container.check_output("cat /etc/hostname") == container.hostname
+        assert changes(container) == []
+        clone = run(container.snapshot())
+        assert changes(clone) == changes(clone, container.image) == []
+
     def test_each_kind_is_listed_by_path(self, box: Container) -> None:
         box.exec(
             "echo 12345 > /new; mkdir /d; echo x > /d/f; chmod 700 /home; rm -r /root; echo y >> /etc/group", check=True
@@ -282,7 +359,8 @@ class TestRestore:
         snapshot, ip, pid = container.snapshot(), container.ip, container.pid
         container.exec("rm /note; echo x > /other; rm -r /home", check=True)
         assert container.restore(snapshot) is container
-        container.wait_for(wait.log("begun", times=2))
+        container.wait_for(wait.log("begun"))
+        assert container.logs().count("begun") == 2
         assert (container.read_text("/note"), container.exists("/other"), container.exists("/home")) == (
             "kept",
             False,
@@ -324,4 +402,13 @@ class TestRestore:
         other = run().snapshot("other")
         with pytest.raises(SnapshotNotFoundError, match=r"busybox:latest\+other is no snapshot of container busybox"):
             box.restore(other)
+        assert box.running
+
+    def test_a_name_that_there_is_not_is_answered_with_those_there_are(self, box: Container) -> None:
+        with pytest.raises(SnapshotNotFoundError, match="'seeded' is no snapshot of container busybox\nit has none"):
+            box.restore("seeded")
+        box.snapshot("with-users")
+        box.snapshot()
+        with pytest.raises(SnapshotNotFoundError, match="its snapshots: with-users, snapshot2"):
+            box.diff("seeded")
         assert box.running

@@ -11,18 +11,30 @@ from ...container.cgroups import host_hierarchies
 from ...errors import HostNotReadyError
 from ...network.bridge import existing_bridge, permitted_bridge_names
 from ...rootfs.idmap import IdMap
-from ...supervisor.host import SECCOMP_PROFILES, groups_of, limits_apply_in, user_entry, writable_base
+from ...supervisor.host import groups_of, limits_apply_in, user_entry, writable_base
+from ...supervisor.scope import manager_answers, manager_controllers
 from .cgroup_fix import delegate_command
 from .delegation import (
     check_root_cgroups,
     check_root_ids,
+    check_systemd_cgroups,
     check_user_bridge,
     check_user_cgroups,
     check_user_ids,
 )
 from .finding import Finding
 from .kernel import check_kernel, check_links, check_overlay, check_user_namespaces
-from .software import check_id_helpers, check_ip, check_lxc, check_seccomp, check_user_nic, lxc_version
+from .software import (
+    check_id_helpers,
+    check_ip,
+    check_kernel_seccomp,
+    check_lxc,
+    check_lxc_seccomp,
+    check_seccomp,
+    check_user_nic,
+    lxc_filters,
+    lxc_version,
+)
 from .storage import check_room, check_store, file_system_of, free_bytes
 
 
@@ -40,7 +52,9 @@ def examine(store: Path) -> Iterator[Finding]:
     if not is_root:
         yield check_user_nic()
     yield _cgroups(uid, entry.pw_name)
-    yield check_seccomp(next((path for path in SECCOMP_PROFILES if path.exists()), None))
+    yield check_kernel_seccomp(Path("/proc/self/status").read_text())
+    yield check_seccomp()
+    yield from check_lxc_seccomp(lxc_filters())
 
 
 def _ids(entry: pwd.struct_passwd, is_root: bool) -> Iterator[Finding]:
@@ -77,4 +91,6 @@ def _cgroups(uid: int, name: str) -> Finding:
     applies = limits_apply_in(writable, hierarchies)
     if uid == 0:
         return check_root_cgroups(writable, applies)
+    if not applies and manager_answers(uid, hierarchies):
+        return check_systemd_cgroups(name, manager_controllers(uid, hierarchies))
     return check_user_cgroups(name, writable, applies, delegate_command(name, hierarchies))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
 from ...errors import HostNotReadyError
 from ...network.bridge import Bridge
 from ...rootfs.idmap import SUBGID, SUBUID, IdMap, command_for_ids
+from ...supervisor.host import LIMITING
+from ...supervisor.scope import SWITCHED_ON
 from .finding import Finding, lack, note, ok
 
 _IDS, _BRIDGE, _CGROUPS = "subordinate ids", "bridge for users", "cgroups"
@@ -54,6 +56,18 @@ def check_user_cgroups(name: str, writable: Mapping[str, Path], limits_apply: bo
     if not limits_apply:
         return note(_CGROUPS, f"{_listed(writable)}: limits are unavailable", command)
     return ok(_CGROUPS, _listed(writable))
+
+
+def check_systemd_cgroups(name: str, offered: Set[str]) -> Finding:
+    """Cgroups as user *name*'s own systemd gives them to runs, with the controllers *offered*."""
+    if not offered >= LIMITING:
+        return note(_CGROUPS, f"systemd may not give {name} limits by memory and pids", fix_command(name))
+    found = f"from systemd, with {', '.join(sorted(offered))}"
+    if lacking := sorted(SWITCHED_ON - offered):
+        return note(
+            _CGROUPS, f"{found}; without {', '.join(lacking)}, limits by that are unavailable", fix_command(name)
+        )
+    return ok(_CGROUPS, found)
 
 
 def fix_command(name: str) -> str:

@@ -8,11 +8,12 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from ...container.cgroups import host_hierarchies
+from ...container.cgroups import Hierarchies, host_hierarchies
 from ...errors import HostNotReadyError, InvalidSettingsError
 from ...network.bridge import USER_BRIDGE, USERNET, existing_bridge, make_user_bridge, permitted_bridge_names
 from ...supervisor.host import groups_of
-from .cgroup_fix import SYSTEMD_SCOPE, delegate, move, systemd_delegates
+from ...supervisor.scope import SWITCHED_ON, manager_controllers
+from .cgroup_fix import delegate, move, systemd_commands, systemd_delegates
 from .delegation import check_user_ids
 from .finding import Finding
 from .software import SBIN, check_id_helpers, check_ip, check_user_nic
@@ -47,7 +48,13 @@ def fix_for_user(name: str, pid: int | None, say: Say) -> None:
         say(f"subordinate ids: {_ALREADY} ({finding.found})")
     else:
         _run(finding.command, say)
-    for line in (*_permit(entry), *_delegate(entry, pid)):
+    for line in _permit(entry):
+        say(line)
+    hierarchies = host_hierarchies()
+    if systemd_delegates(hierarchies):
+        _have_systemd_delegate(entry, hierarchies, say)
+        return
+    for line in _delegate(entry, pid, hierarchies):
         say(line)
 
 
@@ -86,11 +93,17 @@ def _append(path: Path, line: str) -> None:
         file.write(("\n" if text and not text.endswith("\n") else "") + line + "\n")
 
 
-def _delegate(entry: pwd.struct_passwd, pid: int | None) -> Iterator[str]:
-    hierarchies = host_hierarchies()
-    if systemd_delegates(hierarchies):
-        yield f"cgroups: as {entry.pw_name}, run tests with: {SYSTEMD_SCOPE} pytest"
+def _have_systemd_delegate(entry: pwd.struct_passwd, hierarchies: Hierarchies, say: Say) -> None:
+    if Path(f"/run/user/{entry.pw_uid}/systemd").is_dir() and (
+        manager_controllers(entry.pw_uid, hierarchies) >= SWITCHED_ON
+    ):
+        say(f"cgroups: {_ALREADY} (from systemd)")
         return
+    for command in systemd_commands(entry.pw_name, entry.pw_uid):
+        _run(command, say)
+
+
+def _delegate(entry: pwd.struct_passwd, pid: int | None, hierarchies: Hierarchies) -> Iterator[str]:
     directories = list(delegate(entry.pw_name, entry.pw_uid, entry.pw_gid, hierarchies))
     if not directories:
         yield "cgroups: none are writable here: no limits and no freeze()"

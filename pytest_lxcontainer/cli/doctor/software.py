@@ -11,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ...container.seccomp import program
+from ...errors import HostNotReadyError
 from .finding import Finding, lack, note, ok
 
 OLDEST_LXC = (4, 0)
@@ -26,8 +28,19 @@ _BINDING_TIMEOUT = 30.0
 
 
 def lxc_version(python: str = sys.executable) -> str | None:
-    """The version of LXC that *python* has a binding to, asked in a process of its own; ``None`` without one."""
-    command = [python, "-I", "-c", "import lxc; print(lxc.version)"]
+    """The version of LXC that *python* has a binding to; ``None`` without one."""
+    return _asked_lxc(python, "lxc.version")
+
+
+def lxc_filters(python: str = sys.executable) -> bool | None:
+    """Whether the LXC that *python* has a binding to was linked with libseccomp; ``None`` without one."""
+    answer = _asked_lxc(python, "'/libseccomp.' in open('/proc/self/maps').read()")
+    return None if answer is None else answer == "True"
+
+
+def _asked_lxc(python: str, question: str) -> str | None:
+    """What *python* finds, in a process of its own; ``None`` if it has no binding."""
+    command = [python, "-I", "-c", f"import lxc; print({question})"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_BINDING_TIMEOUT)
     except (OSError, subprocess.TimeoutExpired):
@@ -51,11 +64,31 @@ def check_lxc(version: str | None, python: str = sys.executable) -> list[Finding
     return [binding, ok("LXC", f"version {version}")]
 
 
-def check_seccomp(profile: Path | None) -> Finding:
-    """The system calls that containers are kept from."""
-    if profile is None:
-        return note("seccomp profile", "none: containers may make every system call", "apt-get install -y lxc")
-    return ok("seccomp profile", str(profile))
+def check_seccomp() -> Finding:
+    """libseccomp, which makes the filter of system calls that commands of `exec` get."""
+    try:
+        program(frozenset())
+    except HostNotReadyError as error:
+        return lack("libseccomp", error.message, "apt-get install -y libseccomp2")
+    return ok("libseccomp", "makes the filter of system calls")
+
+
+def check_lxc_seccomp(filters: bool | None) -> list[Finding]:
+    """Whether LXC puts the same filter on a container's own command; nothing where there is no LXC to be asked."""
+    if filters is None:
+        return []
+    name = "system call filter of LXC"
+    if filters:
+        return [ok(name, "LXC has libseccomp")]
+    found = "LXC was built without libseccomp: a container's own command may make every system call"
+    return [note(name, found, "apt-get install -y lxc")]
+
+
+def check_kernel_seccomp(status: str) -> Finding:
+    """Filters of system calls in the kernel; *status* is a process's, of proc_pid_status(5)."""
+    if re.search(r"^Seccomp_filters:", status, re.MULTILINE):
+        return ok("seccomp", "the kernel filters system calls")
+    return lack("seccomp", "the kernel cannot filter system calls (CONFIG_SECCOMP_FILTER)", "apt-get dist-upgrade")
 
 
 def check_ip(path: str = SBIN) -> Finding:

@@ -1,22 +1,34 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 import pytest
 
-from pytest_lxcontainer.cli.doctor.cgroup_fix import SYSTEMD_SCOPE, delegate_command
+from pytest_lxcontainer.cli.doctor.cgroup_fix import delegate_command, systemd_commands
 from pytest_lxcontainer.cli.doctor.delegation import (
     check_root_cgroups,
+    check_systemd_cgroups,
     check_user_bridge,
     check_user_cgroups,
     check_user_ids,
 )
 from pytest_lxcontainer.cli.doctor.kernel import check_kernel, check_links, check_user_namespaces
-from pytest_lxcontainer.cli.doctor.software import check_ip, check_lxc, check_privileged, check_seccomp, lxc_version
+from pytest_lxcontainer.cli.doctor.software import (
+    check_ip,
+    check_kernel_seccomp,
+    check_lxc,
+    check_lxc_seccomp,
+    check_privileged,
+    check_seccomp,
+    lxc_filters,
+    lxc_version,
+)
 from pytest_lxcontainer.cli.doctor.storage import check_file_system, check_room, check_store, check_way, file_system_of
 from pytest_lxcontainer.container.cgroups import Hierarchies
+from pytest_lxcontainer.container.seccomp import program
 from pytest_lxcontainer.container.units import GiB
 from pytest_lxcontainer.network.bridge import Bridge
 
@@ -96,9 +108,24 @@ def test_a_host_without_iproute2_lacks_it(tmp_path: Path) -> None:
     assert check_ip(str(tmp_path)).command == "apt-get install -y iproute2"
 
 
-def test_containers_run_without_a_seccomp_profile() -> None:
-    assert check_seccomp(None).verdict == "note"
-    assert check_seccomp(Path("/usr/share/lxc/config/common.seccomp")).verdict == "ok"
+def test_a_host_without_libseccomp_is_told_of_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert check_seccomp().verdict == "ok"
+    program.cache_clear()
+    monkeypatch.setattr("pytest_lxcontainer.container.seccomp.LIBRARY", "libno-such.so.2")
+    finding = check_seccomp()
+    assert (finding.verdict, finding.command) == ("lack", "apt-get install -y libseccomp2")
+    assert "libno-such.so.2" in finding.found
+
+
+def test_an_lxc_that_does_not_filter_is_worth_a_note() -> None:
+    assert verdicts(*check_lxc_seccomp(True), *check_lxc_seccomp(False)) == ["ok", "note"]
+    assert check_lxc_seccomp(None) == []
+    assert lxc_filters("/nonexistent/python") is None
+
+
+def test_a_kernel_that_filters_tells_so_of_every_process() -> None:
+    assert check_kernel_seccomp(Path("/proc/self/status").read_text()).verdict == "ok"
+    assert check_kernel_seccomp("Name:\tsh\nSeccomp:\t0\n").verdict == "lack"
 
 
 @pytest.mark.parametrize("kind", ["overlay", "nfs4", "9p", "vfat", "fuse.sshfs"])
@@ -186,4 +213,20 @@ def test_who_delegates_depends_on_the_hierarchies(monkeypatch: pytest.MonkeyPatc
     hybrid = Hierarchies((("memory", Path("/sys/fs/cgroup/memory")),), Path("/sys/fs/cgroup/unified"))
     assert delegate_command("ann", hybrid) == "lxcontainer doctor --fix --user ann --pid $$"
     monkeypatch.setattr(Path, "is_dir", lambda _: True)
-    assert SYSTEMD_SCOPE in delegate_command("ann", Hierarchies((), Path("/sys/fs/cgroup")))
+    assert delegate_command("ann", Hierarchies((), Path("/sys/fs/cgroup"))) == "lxcontainer doctor --fix --user ann"
+
+
+def test_what_systemd_may_not_give_away_is_a_note() -> None:
+    everything, usual = {"cpu", "io", "memory", "pids"}, {"cpu", "memory", "pids"}
+    found = [check_systemd_cgroups("ann", offered) for offered in (everything, usual, {"pids"})]
+    assert verdicts(*found) == ["ok", "note", "note"]
+    assert "without io" in found[1].found
+    assert found[1].command == found[2].command == "lxcontainer doctor --fix --user ann"
+
+
+def test_systemd_is_told_to_give_away_what_limits_need(tmp_path: Path) -> None:
+    settings = tmp_path / "user@.service.d" / "lxcontainer.conf"
+    write, *others = systemd_commands("ann", 1234, settings)
+    subprocess.run(["sh", "-c", write], check=True)
+    assert settings.read_text() == "[Service]\nDelegate=cpu io memory pids\n"
+    assert others[1:3] == ["loginctl enable-linger ann", "systemctl start user@1234.service"]

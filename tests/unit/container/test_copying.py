@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pytest_lxcontainer.container.channel import Channel
-from pytest_lxcontainer.container.copying import CopyError, OtherEndError, Receiver, send_tree
+from pytest_lxcontainer.container.copying import CopyError, OtherEndError, Receiver, _send_content, send_tree
 from pytest_lxcontainer.container.files import Root, destination
 
 FILE = {"is": "file", "mode": 0o644, "uid": 0, "gid": 0, "mtime": 0}
@@ -83,6 +83,49 @@ def test_a_deep_tree_needs_no_deep_stack(ends: tuple[Channel, Channel], tmp_path
     receive(ends[1], tmp_path / "in")
     thread.join()
     assert sum(1 for _ in os.walk(tmp_path / "in" / "copy")) == 200
+
+
+@pytest.mark.parametrize(
+    ("size", "places"),
+    [(1 << 30, []), (1 << 30, [0]), (1 << 30, [1 << 29]), ((1 << 30) + 5, [1 << 20, 1 << 30]), (0, [0]), (0, [])],
+)
+def test_holes_stay_holes(ends: tuple[Channel, Channel], tmp_path: Path, size: int, places: list[int]) -> None:
+    (tmp_path / "in").mkdir()
+    source = os.open(tmp_path / "source", os.O_RDWR | os.O_CREAT)
+    os.ftruncate(source, size)
+    for place in places:
+        os.pwrite(source, b"data", place)
+    thread = threading.Thread(target=send_tree, args=(ends[0], source, "source"))
+    thread.start()
+    receive(ends[1], tmp_path / "in")
+    thread.join()
+    with (tmp_path / "in" / "copy").open("rb") as copy, (tmp_path / "source").open("rb") as original:
+        status = os.fstat(copy.fileno())
+        assert status.st_size == os.fstat(original.fileno()).st_size
+        assert status.st_blocks * 512 < 1 << 20
+        for place in places:
+            assert os.pread(copy.fileno(), 4, place) == b"data"
+
+
+def test_a_file_of_proc_is_sent_though_it_has_no_size(ends: tuple[Channel, Channel], tmp_path: Path) -> None:
+    source = os.open("/proc/self/status", os.O_RDONLY)
+    thread = threading.Thread(target=send_tree, args=(ends[0], source, "status"))
+    thread.start()
+    receive(ends[1], tmp_path)
+    thread.join()
+    assert "Pid:" in (tmp_path / "copy").read_text()
+
+
+def test_what_is_appended_meanwhile_is_left_out(ends: tuple[Channel, Channel], tmp_path: Path) -> None:
+    path = tmp_path / "grows"
+    path.write_bytes(b"x" * 1000)
+    with path.open("r+b") as file:
+        before = os.fstat(file.fileno())
+        os.pwrite(file.fileno(), b"y" * 1000, 1000)
+        _send_content(ends[0], file.fileno(), before)
+    ends[0].send_piece(b"")
+    assert ends[1].receive_piece() == b"x" * 1000
+    assert ends[1].receive_piece() == b""
 
 
 @pytest.mark.parametrize("path", ["/link", "/climbing", "/../../../../../../etc", "/link/../../etc"])

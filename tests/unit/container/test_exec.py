@@ -87,6 +87,18 @@ def test_what_a_background_child_still_writes_is_not_waited_for(box: Container) 
     assert time.monotonic() - begin < 20
 
 
+def test_a_child_that_writes_without_end_is_not_waited_for(box: Container) -> None:
+    result = box.exec("yes & sleep 0.1")
+    assert result.exit_code == 0
+    assert set(result.stdout.split()) <= {"y"}
+
+
+@pytest.mark.parametrize("env", [{"A=B": "x"}, {"": "x"}, {"A\0": "x"}, {"A": "x\0y"}])
+def test_an_environment_that_cannot_be_is_refused(box: Container, env: dict[str, str]) -> None:
+    with pytest.raises(InvalidSettingsError, match="env"):
+        box.exec(["true"], env=env)
+
+
 def test_a_timeout_says_what_was_written(box: Container) -> None:
     with pytest.raises(ExecTimeoutError, match=r"after 0\.2 s") as caught:
         box.exec("echo so far; exec sleep 1000", timeout=0.2)

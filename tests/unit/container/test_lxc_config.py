@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,15 @@ import pytest
 from pytest_lxcontainer import Limits
 from pytest_lxcontainer.container.capabilities import HARMFUL, ORDINARY
 from pytest_lxcontainer.container.lxc_config import Interface, Place, lxc_items, render
+from pytest_lxcontainer.container.mount_entries import entries
 from pytest_lxcontainer.container.spec import ContainerSpec
 from pytest_lxcontainer.errors import InvalidSettingsError
 from pytest_lxcontainer.rootfs.idmap import IdMap, IdRange
+from pytest_lxcontainer.rootfs.mount_points import MountPoint
 from pytest_lxcontainer.rootfs.overlay import Overlay
 
 MAP = IdMap((IdRange(0, 100000, 65536),), (IdRange(0, 200000, 65536),))
+CREATE = {"create=dir", "create=file"}
 ETH = Interface("lxtbr", "lxtab1", "10.64.4.2/22", "10.64.4.1", "02:1c:0a:40:04:02")
 
 
@@ -36,6 +40,7 @@ def place(**fields: Any) -> Place:
         "cgroups_on_v1": False,
         "limits_apply": True,
         "seccomp_profile": Path("/store/runs/r/box-1/seccomp"),
+        "mount_points": (),
     }
     return Place(**{**values, **fields})
 
@@ -66,7 +71,11 @@ class Parsed:
 
 
 def parsed(made: ContainerSpec | None = None, **where: Any) -> Parsed:
-    return Parsed(render(lxc_items(made or spec(), place(**where))))
+    made = made or spec()
+    wanted = [entry.wanted for entry in entries(made, place().shown)]
+    # Where there are no links, each thing is mounted where it is wanted.
+    points = tuple(MountPoint(each.target.strip("/")) for each in wanted)
+    return Parsed(render(lxc_items(made, place(**{"mount_points": points, **where}))))
 
 
 def test_the_root_is_the_stack_with_its_topmost_layer_first() -> None:
@@ -99,17 +108,36 @@ class TestMounts:
         source = tmp_path / "a b\tc\\d"
         source.mkdir()
         found = parsed(spec(mounts=((str(source), "/in here\\", False),))).mounts["in here\\"]
-        assert found == (str(source), "none", {"rbind", "create=dir"})
+        assert found == (str(source), "none", {"rbind"})
 
     def test_a_file_is_mounted_on_a_file_and_read_only_if_asked(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
         found = parsed(spec(mounts=((str(tmp_path / "file"), "/etc/x", True),))).mounts["etc/x"]
-        assert found[2] == {"rbind", "create=file", "ro"}
+        assert found[2] == {"rbind", "ro"}
 
     def test_a_tmpfs_has_the_options_given_or_safe_ones(self) -> None:
         mounts = parsed(spec(tmpfs=(("/run", "size=1m"), ("/my tmp", "")))).mounts
-        assert mounts["run"] == ("tmpfs", "tmpfs", {"size=1m", "create=dir"})
+        assert mounts["run"] == ("tmpfs", "tmpfs", {"size=1m"})
         assert mounts["my tmp"][2] >= {"nosuid", "nodev", "mode=1777"}
+
+    def test_only_what_is_fresh_is_left_for_lxc_to_make(self) -> None:
+        made = spec(tmpfs=(("/data", ""), ("/data/inner", "")))
+        wanted = [entry.wanted for entry in entries(made, place().shown)]
+        points = tuple(MountPoint(each.target.strip("/"), each.target == "/data/inner") for each in wanted)
+        made_by_lxc = [path for path, found in parsed(made, mount_points=points).mounts.items() if found[2] & CREATE]
+        assert made_by_lxc == ["data/inner"]
+
+    def test_the_outer_ones_come_first_wherever_they_lead(self) -> None:
+        made = spec(tmpfs=(("/a/b/c", ""), ("/a", "")))
+        points = [MountPoint(entry.wanted.target.strip("/")) for entry in entries(made, place().shown)]
+        points[-2:] = [MountPoint("x"), MountPoint("x/y")]
+        assert [each for each in parsed(made, mount_points=tuple(points)).mounts if each[0] == "x"] == ["x", "x/y"]
+
+    def test_systemd_has_a_run_of_its_own(self) -> None:
+        made = spec(init=False, systemd=True, command=("/sbin/init",))
+        assert parsed(made).mounts["run"][1] == "tmpfs"
+        assert parsed(replace(made, tmpfs=(("/run", "size=1m"),))).mounts["run"][2] == {"size=1m"}
+        assert "run" not in parsed(spec(init=False, command=("/sbin/init",))).mounts
 
 
 class TestEnvironment:
@@ -194,7 +222,7 @@ class TestCgroups:
         found = parsed()
         assert found.one("lxc.cgroup.dir.container") == "lxt-r/box-1/payload"
         assert found.one("lxc.cgroup.dir.monitor") == "lxt-r/box-1/monitor"
-        assert found.one("lxc.cgroup.dir.monitor.pivot") == "lxt-r/pivot"
+        assert found.one("lxc.cgroup.dir.monitor.pivot") == "lxt-r/box-1/pivot"
 
     def test_without_delegation_that_is_left_to_lxc(self) -> None:
         assert not any("cgroup.dir" in key for key, _ in parsed(cgroup=None, limits_apply=False).items)
@@ -213,3 +241,8 @@ class TestNetwork:
             ("lxc.net.0.type", "empty"),
             ("lxc.net.0.flags", "up"),
         ]
+
+
+def test_lxc_does_not_put_containers_into_an_apparmor_profile_of_its_own() -> None:
+    assert parsed(apparmor=True).one("lxc.apparmor.profile") == "unchanged"
+    assert parsed().all("lxc.apparmor.profile") == []

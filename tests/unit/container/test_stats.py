@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from pytest_lxcontainer import ByteSize, Stats
-from pytest_lxcontainer.container.stats import InterfaceStats, _memory_of, _resident, read_stats
+from pytest_lxcontainer.container.stats import InterfaceStats, Processes, Spent, _memory_of, _resident, read_stats
 
 TICKS = os.sysconf("SC_CLK_TCK")
 V1_UNLIMITED = "9223372036854771712\n"
@@ -26,7 +27,7 @@ def written(directory: Path, files: Mapping[str, str]) -> Path:
 
 def read(cgroups: Mapping[str, Path], own: bool = True) -> Stats:
     """As they arrive at the other end of the supervisor's socket."""
-    return Stats.from_dict(json.loads(json.dumps(read_stats(os.getpid(), cgroups, own))))
+    return Stats.from_dict(json.loads(json.dumps(read_stats(Processes(1, os.getpid()), cgroups, own))))
 
 
 @pytest.fixture
@@ -152,6 +153,18 @@ def test_without_cgroups_of_its_own_proc_is_asked(v2: dict[str, Path], own: bool
     assert stats.cpu_time > 0
     assert stats.pids >= 1
     assert (stats.memory_limit, stats.oom_kills) == (None, None)
+
+
+def test_in_proc_commands_that_have_ended_still_count() -> None:
+    before = read({})
+    spent = Spent()
+    spent.add(resource.struct_rusage((50.0, 25.0, 0, 0, 0, 0, 0, 0, 0, 4, 2, 0, 0, 0, 0, 0)))
+    spent.add(resource.struct_rusage((50.0, 25.0, 0, 0, 0, 0, 0, 0, 0, 4, 2, 0, 0, 0, 0, 0)))
+    after = Stats.from_dict(read_stats(Processes(1, os.getpid(), spent), {}, False))
+    assert after.cpu_user is not None and before.cpu_user is not None
+    assert after.cpu_user - before.cpu_user >= 100
+    assert after.cpu_time - before.cpu_time >= 150
+    assert (after.io_read or 0) - (before.io_read or 0) >= 8 * 512
 
 
 def test_interfaces_come_without_the_loopback(v2: dict[str, Path]) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import http.server
+import re
 import socket
 import threading
 import time
@@ -101,8 +102,8 @@ def test_port_and_http(make: Make, web: int) -> None:
 @pytest.mark.parametrize(
     ("condition", "awaited", "seen"),
     [
-        (wait.log("never"), "'never' in the log", "False"),
-        (wait.log("up", times=2), "'up' in the log, 2 times", "False"),
+        (wait.log("never"), "'never' in the log", "not found"),
+        (wait.log("up", times=2), "'up' in the log, 2 times", "found 1 of 2 times"),
         (wait.file("/desk/x"), "file /desk/x", "False"),
         (wait.exec("echo why >&2; exit 3"), "command 'echo why >&2; exit 3' to succeed", "exit code 3: why"),
         (wait.all_of(wait.log("up"), wait.file("/x")), "'up' in the log and file /x", "False"),
@@ -178,6 +179,91 @@ def test_a_health_check_that_hangs_or_fails_does_not_hold_yet(make: Make, test: 
         box.wait_for(wait.healthy(), timeout=0.2)
 
 
+class TestLog:
+    def test_an_earlier_start_does_not_count(self, make: Make) -> None:
+        box = make("test -e made || { touch made; echo up; }; exec sleep 1000", ready=[wait.log("up")]).start()
+        assert wait.log("up")(box)
+        box.stop(0)
+        box._backend.start(box.id, 20)
+        with pytest.raises(WaitTimeoutError, match="'up' in the log"):
+            box.wait_for(wait.log("up"), timeout=0.2)
+        assert "up" in box.logs()
+
+    def test_a_restart_meanwhile_begins_anew(self, make: Make) -> None:
+        box = make("echo up; exec sleep 1000", ready=[wait.log("up")]).start()
+        restarts = iter([lambda: box.restart(0)])
+
+        def restarted(container: Container) -> bool:
+            next(restarts, lambda: None)()
+            return False
+
+        with pytest.raises(WaitTimeoutError, match="found 1 of 2 times"):
+            box.wait_for(wait.any_of(wait.log("up", times=2), restarted), timeout=1)
+        assert box.logs() == "up\nup\n"
+
+    def test_a_line_without_an_end_counts(self, make: Make) -> None:
+        make("printf 'login: '; exec sleep 1000", ready=[wait.log("login: $")]).start()
+
+    def test_a_match_may_span_lines(self, make: Make) -> None:
+        make("echo one; sleep 0.1; echo two; exec sleep 1000", ready=[wait.log(r"one\ntwo")]).start()
+
+    def test_a_compiled_pattern_keeps_its_flags(self, box: Container) -> None:
+        assert wait.log(re.compile("x", re.IGNORECASE)) != wait.log("x")
+        with pytest.raises(WaitTimeoutError, match="'never' in the log"):
+            box.wait_for(wait.log(re.compile("never")), timeout=0.05)
+
+    def test_every_one_of_several_sees_the_whole_log(self, make: Make) -> None:
+        both = wait.all_of(wait.log("two"), wait.log("one"))
+        make("echo one; echo two; exec sleep 1000", ready=[both, wait.log("one")]).start()
+
+    @pytest.mark.parametrize("condition", [wait.log("late"), wait.exit(), wait.any_of(wait.log("late"), wait.exit())])
+    def test_a_quiet_container_is_not_asked_again_and_again(
+        self, make: Make, backend: FakeBackend, monkeypatch: pytest.MonkeyPatch, condition: wait.Condition
+    ) -> None:
+        asked: list[str] = []
+        box = make("sleep 1; echo late").start()
+        monkeypatch.setattr(Container, "status", lambda self: [asked.append(self.id), backend.status(self.id)][1])
+        box.wait_for(condition, timeout=60)
+        assert len(asked) < 10
+
+
+VALUES = [
+    lambda: wait.port(1),
+    lambda: wait.log("x", times=2),
+    lambda: wait.http("/x", 80, 404),
+    lambda: wait.exec(["a", "b"]),
+    lambda: wait.exec("a b"),
+    lambda: wait.healthy(),
+    lambda: wait.file("/x"),
+    lambda: wait.exit(3),
+    lambda: wait.all_of(wait.port(1), wait.log("x")),
+    lambda: wait.any_of(wait.port(1), wait.log("x")),
+]
+
+
+def test_conditions_are_values() -> None:
+    assert [make() for make in VALUES] == [make() for make in VALUES]
+    assert len({make() for make in VALUES} | {make() for make in VALUES}) == len(VALUES)
+
+
+@pytest.mark.parametrize(
+    ("condition", "words"),
+    [
+        (wait.port(5432), "port 5432 to accept connections"),
+        (wait.http("/health", 8080, 204), "HTTP status 204 for /health on port 8080"),
+        (wait.exec(["pg_isready", "-q"]), "command ('pg_isready', '-q') to succeed"),
+        (wait.healthy(), "the image's HEALTHCHECK to succeed"),
+        (wait.exit(None), "its end"),
+        (
+            wait.all_of(wait.file("/a"), wait.any_of(wait.file("/b"), wait.exit())),
+            "file /a and (file /b or its end with exit code 0)",
+        ),
+    ],
+)
+def test_conditions_say_what_they_wait_for(condition: wait.Condition, words: str) -> None:
+    assert wait.describe(condition) == words
+
+
 def test_an_invalid_pattern_is_an_error_at_once() -> None:
     with pytest.raises(Exception, match="unterminated"):
         wait.log("[")
@@ -192,6 +278,32 @@ class TestDeath:
         assert (error.exit_code, error.log.strip()) == (3, "going")
         for text in ("exit code 3", "'never' in the log", "going"):
             assert text in str(error)
+
+    @pytest.mark.parametrize(
+        "condition",
+        [
+            wait.log("never"),
+            wait.port(1),
+            wait.http("/", 1),
+            wait.exec("exit 1"),
+            wait.healthy(),
+            wait.file("/never"),
+            wait.all_of(wait.log("going"), wait.file("/never")),
+            wait.any_of(wait.log("never"), wait.port(1)),
+            lambda container: False,
+        ],
+        ids=str,
+    )
+    def test_whatever_is_awaited_its_end_is_told_with_its_last_words(
+        self, make: Make, condition: wait.Condition
+    ) -> None:
+        check = Healthcheck(("CMD-SHELL", "exit 1"), timeout=5)
+        box = make("echo going; sleep 0.3; exit 3", ready=[condition], timeout=60, healthcheck=check)
+        with pytest.raises(ContainerDiedError) as caught:
+            box.start()
+        error = caught.value
+        assert (error.exit_code, error.log.strip()) == (3, "going")
+        assert wait.describe(condition) in str(error)
 
     def test_one_that_wrote_nothing_is_said_to(self, make: Make) -> None:
         with pytest.raises(ContainerDiedError, match="it wrote nothing"):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,6 +67,64 @@ def test_drain_takes_all_of_a_full_pipe(console: Console, pipe: tuple[int, int])
     assert content(console) == b"x" * size
 
 
+def test_drain_does_not_wait_for_who_writes_without_end(console: Console, pipe: tuple[int, int]) -> None:
+    enough = threading.Event()
+
+    def write() -> None:
+        for _ in range(5000):
+            os.write(pipe[1], b"y" * 65536)
+            if enough.is_set():
+                return
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    console.drain(pipe[0])
+    assert len(content(console)) < 64 << 20
+    enough.set()
+    while thread.is_alive():
+        console.take(pipe[0])
+    thread.join()
+
+
+def test_what_does_not_fit_onto_the_disk_holds_nobody_up(
+    console: Console, pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.write(pipe[1], b"before")
+    console.take(pipe[0])
+    full = os.open("/dev/full", os.O_WRONLY)
+    with monkeypatch.context() as patch:
+        patch.setattr(console, "_file", full)
+        os.write(pipe[1], b"lost")
+        assert console.take(pipe[0])
+    os.close(full)
+    os.write(pipe[1], b" after")
+    console.take(pipe[0])
+    assert content(console) == b"before after"
+    assert "4 bytes are lost: No space left" in capsys.readouterr().err
+
+
+def test_the_index_of_times_stays_small(
+    console: Console, pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(time, "time", lambda: now)
+    for number in range(200_000):
+        now = float(number)
+        console._note_time()
+        console._size += 1
+    assert len(console._times) == len(console._offsets) <= 70_000
+    assert console.offset(199_990.0) == 199_990
+    assert console.offset(0.0) == 0
+    assert abs(console.offset(50_000.0) - 50_000) < 64
+
+
+def test_a_start_begins_where_the_one_before_has_ended(console: Console, pipe: tuple[int, int]) -> None:
+    os.write(pipe[1], b"first")
+    console.take(pipe[0])
+    console.mark()
+    assert console.begin == 5
+
+
 def test_since_begins_with_what_arrived_then(console: Console, pipe: tuple[int, int]) -> None:
     moments = []
     for text in (b"one\n", b"two\n", b"three\n"):
@@ -104,6 +163,25 @@ def test_who_follows_is_rung_for_and_told_the_end(console: Console, pipe: tuple[
     console.hang_up()
     assert one.recv(100) == b""
     one.close()
+
+
+def test_the_end_is_told_though_a_fork_has_a_copy_of_everything(console: Console) -> None:
+    bell = console.follow()
+    bell.settimeout(10)
+    waiting, release = os.pipe()
+    fork = os.fork()
+    if fork == 0:
+        os.close(release)
+        os.read(waiting, 1)
+        os._exit(0)
+    os.close(waiting)
+    try:
+        console.hang_up()
+        assert bell.recv(100) == b""
+    finally:
+        os.close(release)
+        os.waitpid(fork, 0)
+        bell.close()
 
 
 def test_who_does_not_listen_holds_nobody_up(console: Console, pipe: tuple[int, int]) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_lxcontainer.supervisor.oom import OomWatch, oom_kills_below
+from pytest_lxcontainer.supervisor.loop import Loop
+from pytest_lxcontainer.supervisor.oom import MemoryGuard, OomWatch, oom_kills_below, spare
 
 
 def test_v2_counts_in_the_directory_above(tmp_path: Path) -> None:
@@ -69,3 +70,42 @@ def test_an_event_is_told_from_the_removal(
 def test_a_cgroup_that_is_gone_cannot_be_watched(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         OomWatch(tmp_path / "gone")
+
+
+def test_a_guard_watches_from_its_beginning_to_its_end(cgroup: Path) -> None:
+    guard, loop = MemoryGuard(None), Loop()
+    monitor, theirs = os.pipe()
+    guard.begin({"memory": cgroup})
+    os.eventfd_write(int((cgroup / "cgroup.event_control").read_text().split()[0]), 1)
+
+    async def look() -> None:
+        os.close(theirs)  # the monitor's end
+        await guard.watch(monitor)
+        loop.stop()
+
+    loop.spawn(look())
+    loop.run()
+    os.close(monitor)
+    assert guard.end(killed=False)
+    assert not guard.end(killed=False)
+
+
+def test_a_guard_without_limits_asks_the_cgroup_above(tmp_path: Path) -> None:
+    guard = MemoryGuard(tmp_path)
+    guard.begin({"pids": tmp_path})
+    assert not guard.end(killed=True)
+    (tmp_path / "memory.events").write_text("oom_kill 1\n")
+    assert guard.end(killed=True)
+
+
+@pytest.mark.parametrize(("controller", "entry"), [("memory", "tasks"), ("", "cgroup.procs")])
+def test_init_is_spared_by_going_where_the_monitor_is(tmp_path: Path, controller: str, entry: str) -> None:
+    own, monitors = tmp_path / "payload", tmp_path / "monitor"
+    monitors.mkdir()
+    spare(4711, {controller: own, "pids": own}, {controller: monitors, "pids": monitors})
+    assert {path.name: path.read_text() for path in monitors.iterdir()} == {entry: "4711"}
+
+
+def test_where_memory_is_shared_with_others_init_stays(tmp_path: Path) -> None:
+    spare(4711, {"pids": tmp_path}, {"memory": tmp_path, "pids": tmp_path})
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,64 @@
+"""What is a container's own on the host before it runs, and what LXC is told of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..container.capabilities import kept_capabilities
+from ..container.lxc_config import Interface, Place, lxc_items, render
+from ..container.seccomp import profile
+from ..container.spec import ContainerSpec
+from ..network.addresses import HeldAddress
+from ..rootfs.idmap import IdMap
+from ..rootfs.mount_points import MountPoint
+from ..rootfs.overlay import Overlay
+from .host import Host
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """A container's directory, ids, files, address and names.
+
+    *shown* is *directory* by a path that the container's root may pass.
+    *cgroup* is its directory below the base of every hierarchy, *pair* its veth's name on the host (``None``: LXC
+    chooses), *creator* the process that asked for it, *stage* a directory in which device nodes work (``None`` but for
+    root).
+    """
+
+    directory: Path
+    shown: Path
+    idmap: IdMap
+    overlay: Overlay
+    address: HeldAddress | None
+    pair: str | None
+    cgroup: str
+    creator: int
+    stage: Path | None = None
+
+    def write_config(self, name: str, spec: ContainerSpec, host: Host, points: tuple[MountPoint, ...]) -> None:
+        """Write LXC's configuration file for container *name*, with mounts on *points*."""
+        place = Place(
+            name=name,
+            directory=self.directory,
+            shown=self.shown,
+            idmap=self.idmap,
+            overlay=self.overlay,
+            interface=self._interface(),
+            cgroup=self.cgroup if host.cgroup_base else None,
+            cgroups_on_v1=host.hierarchies.limits_on_v1,
+            limits_apply=host.limits_apply,
+            seccomp_profile=self.directory / "seccomp",
+            mount_points=points,
+            disks=host.disks,
+            apparmor=host.apparmor,
+        )
+        place.seccomp_profile.write_text(profile(kept_capabilities(spec)))
+        (self.directory / "config").write_text(render(lxc_items(spec, place)))
+
+    def _interface(self) -> Interface | None:
+        if self.address is None:
+            return None
+        held = self.address
+        gateway = str(held.bridge.gateway) if held.bridge.leads_out else None
+        return Interface(held.bridge.name, self.pair, held.with_prefix, gateway, held.mac)
