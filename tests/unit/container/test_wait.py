@@ -292,7 +292,7 @@ class TestDeath:
             wait.any_of(wait.log("never"), wait.port(1)),
             lambda container: False,
         ],
-        ids=str,
+        ids=wait.describe,
     )
     def test_whatever_is_awaited_its_end_is_told_with_its_last_words(
         self, make: Make, condition: wait.Condition
