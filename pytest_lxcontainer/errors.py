@@ -39,12 +39,18 @@
         ├── WaitTimeoutError          awaited, timeout, last_seen
         ├── SnapshotNotFoundError     no such snapshot of this container, or it went with its run
         └── ContainerFileError        path, also OSError
+            ├── ContainerFileNotFoundError    also FileNotFoundError
+            ├── ContainerNotADirectoryError   also NotADirectoryError
+            ├── ContainerIsADirectoryError    also IsADirectoryError
+            └── ContainerPermissionError      also PermissionError
 
 Every error prints as what happened, the details a line each, and the hint: what to do about it.
 """
 
 from __future__ import annotations
 
+import os
+from errno import EACCES, EISDIR, ENOENT, ENOTDIR, EPERM
 from typing import Any
 
 
@@ -279,9 +285,44 @@ class SnapshotNotFoundError(ContainerError):
 
 
 class ContainerFileError(ContainerError, OSError):
-    """A file in the container could not be read or written; *path* is its path there, *errno* as usual."""
+    """A file in the container could not be read or written; *path* is its path there, *errno* as usual.
+
+    What the host's files would raise as a class of its own, is of that class too.
+    """
 
     def __init__(self, message: str, *, path: str = "", errno: int = 0, **kwargs: Any) -> None:
         super().__init__(message, **kwargs)
         self.path = path
         self.errno = errno
+
+    @classmethod
+    def of(cls, path: str, code: int, container: str, **kwargs: Any) -> ContainerFileError:
+        """The error of the class that goes with errno *code*."""
+        kind = _BY_ERRNO.get(code, cls)
+        message = f"{path} in container {container}: {os.strerror(code)}"
+        return kind(message, path=path, errno=code, container=container, **kwargs)
+
+
+class ContainerFileNotFoundError(ContainerFileError, FileNotFoundError):
+    """There is no such file or directory in the container."""
+
+
+class ContainerNotADirectoryError(ContainerFileError, NotADirectoryError):
+    """It, or what leads to it, is in the container and no directory."""
+
+
+class ContainerIsADirectoryError(ContainerFileError, IsADirectoryError):
+    """It is a directory in the container, where a file is needed."""
+
+
+class ContainerPermissionError(ContainerFileError, PermissionError):
+    """The kernel does not let the container's root do that."""
+
+
+_BY_ERRNO: dict[int, type[ContainerFileError]] = {
+    ENOENT: ContainerFileNotFoundError,
+    ENOTDIR: ContainerNotADirectoryError,
+    EISDIR: ContainerIsADirectoryError,
+    EACCES: ContainerPermissionError,
+    EPERM: ContainerPermissionError,
+}

@@ -188,7 +188,8 @@ class Provisioner:
     def _clone(
         self, pulled: Image, wanted: ContainerSettings, name: str | None, group: str | None, share: Share | None
     ) -> Container:
-        spec = resolve(pulled, wanted, name, group or uuid.uuid4().hex)
+        files = self._sandboxes.stack(pulled.lower_dirs, privileged=wanted.privileged)
+        spec = resolve(pulled, files, wanted, name, group or uuid.uuid4().hex)
         backend = self.backend
         self._claim(pulled)
         traits = traits_of(pulled, wanted, spec, self.settings.timeout, self._observer)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_lxcontainer.container.cgroups import host_hierarchies
+from pytest_lxcontainer.errors import HostNotReadyError
 from pytest_lxcontainer.rootfs.idmap import IdMap
 from pytest_lxcontainer.rootfs.sandbox import Sandbox
 from pytest_lxcontainer.store.layout import Layout
@@ -30,7 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs_user: left out for root, who may do what it shows to be forbidden")
     config.addinivalue_line("markers", "needs_no_cgroups: left out where this user may make some")
     config.addinivalue_line("markers", "needs_cgroups(version=None): left out where this user may make none (of it)")
-    config.addinivalue_line("markers", "needs_no_cgroups: left out where this user may make cgroups")
+    config.addinivalue_line("markers", "needs_ids: left out for a user without subordinate ids")
     if not os.environ.get(STORE):
         # Neither pytest's temporary directories nor a home: a container's root must be able to pass.
         path = Path(f"/var/tmp/lxcontainer-tests-{os.getpid()}-{os.urandom(3).hex()}")
@@ -49,7 +50,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     other = "needs_user" if os.geteuid() == 0 else "needs_root"
     version = cgroup_version()
-    left_out = [item for item in items if item.get_closest_marker(other) or has_other_cgroups(item, version)]
+    names = {other} if has_ids() else {other, "needs_ids"}
+    left_out = [
+        item for item in items if has_other_cgroups(item, version) or names & {m.name for m in item.iter_markers()}
+    ]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
@@ -66,14 +70,20 @@ def cgroup_version() -> int | None:
 
 
 def has_other_cgroups(item: pytest.Item, version: int | None) -> bool:
-    """Whether a test is for other cgroups than there are."""
     """Whether *item* is for cgroups that this user may not make, or for having none."""
-    if item.get_closest_marker("needs_no_cgroups"):
-        return version is not None
     if item.get_closest_marker("needs_no_cgroups"):
         return version is not None
     marker = item.get_closest_marker("needs_cgroups")
     return marker is not None and (version is None or version != marker.kwargs.get("version", version))
+
+
+def has_ids() -> bool:
+    """Whether this user has ids to give to containers."""
+    try:
+        IdMap.for_host()
+    except HostNotReadyError:
+        return False
+    return True
 
 
 @pytest.fixture(scope="session")

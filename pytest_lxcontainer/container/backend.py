@@ -136,8 +136,11 @@ class Backend(Control, Protocol):
     def open_file(self, name: str, path: str, mode: str, permissions: int = 0o644) -> IO[bytes]:
         """Open a file in it, ``"rb"`` or ``"wb"``, as its root; links resolve inside the container only."""
 
-    def list_files(self, name: str, path: str) -> list[str] | None:
-        """Names in a directory, an empty list for anything else that exists, ``None`` for what does not."""
+    def list_files(self, name: str, path: str) -> list[str]:
+        """Names in a directory, sorted; `ContainerFileError` for what is none."""
+
+    def has_file(self, name: str, path: str) -> bool:
+        """Whether there is anything, if only a link that leads nowhere."""
 
     def snapshot(self, name: str) -> tuple[str, ...]:
         """Seal what it has written as one more layer, running or not; returns all its layers then, base first."""

@@ -57,7 +57,7 @@ class Commands(Logs, Contents):
         check: bool = False,
         text: bool = True,
     ) -> ExecResult[str] | ExecResult[bytes]:
-        """Run *command* to its end: a list is argv, a string goes through ``/bin/sh -c``.
+        """Run *command* to its end: a list is argv, a string goes to the image's SHELL (default: ``/bin/sh -c``).
 
         It runs as *user* and in *cwd* (defaults: the image's), with the container's environment and *env* on top,
         and *input* on stdin. After *timeout* seconds it and its children are killed and `ExecTimeoutError` is

@@ -11,7 +11,8 @@ from .part import Part
 class Contents(Part):
     """Files and directories as the container sees them, whether it runs, is frozen, or does not run.
 
-    Where it does not run, its files are those of the image with its own changes, without mounts.
+    Where it does not run, its files are those of the image with its own changes, without mounts. Errors are
+    `ContainerFileError` and of the kind that a file of the host would raise, such as `FileNotFoundError`.
     """
 
     def read_bytes(self, path: str) -> bytes:
@@ -20,7 +21,7 @@ class Contents(Part):
             return file.read()
 
     def read_text(self, path: str, encoding: str = "utf-8") -> str:
-        """Content of *path* as text."""
+        """Content of *path* as text; `UnicodeDecodeError` where it is not in *encoding*."""
         return self.read_bytes(path).decode(encoding)
 
     def write_bytes(self, path: str, data: bytes, *, mode: int = 0o644) -> None:
@@ -33,15 +34,12 @@ class Contents(Part):
         self.write_bytes(path, text.encode(encoding), mode=mode)
 
     def exists(self, path: str) -> bool:
-        """Whether there is anything at *path*."""
-        return self._backend.list_files(self.id, path) is not None
+        """Whether there is anything at *path*, if only a link that leads nowhere."""
+        return self._backend.has_file(self.id, path)
 
     def listdir(self, path: str) -> list[str]:
-        """Sorted names in the directory *path*; `FileNotFoundError` where there is nothing."""
-        names = self._backend.list_files(self.id, path)
-        if names is None:
-            raise FileNotFoundError(f"{path} in container {self.name}")
-        return names
+        """Sorted names in the directory *path*; `ContainerFileError` where there is none."""
+        return self._backend.list_files(self.id, path)
 
     def copy_in(self, host_path: str | os.PathLike[str], path: str, *, owner: str | int | None = "0:0") -> str:
         """Copy a file or a directory with all in it from the host; returns the path of what was made.

@@ -248,7 +248,10 @@ class Process:
         return self.exit_code
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait for the end, at most *timeout* seconds (then `ExecTimeoutError`); returns the exit code."""
+        """Wait for the end, at most *timeout* seconds (then `ExecTimeoutError`); returns the exit code.
+
+        A negative one is the signal that killed it.
+        """
         if self.exit_code is None:
             self.exit_code = self._handle.wait(timeout)
         if self.exit_code is None:

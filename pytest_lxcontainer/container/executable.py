@@ -7,15 +7,22 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import LxContainerError
+from ..errors import CorruptImageError, StoreError
 from ..rootfs.overlay import stat_path
 
 
 def problem(lower_dirs: Sequence[Path], word: str, path: str, cwd: str) -> str:
-    """What is wrong with *word* as a program in an image of *lower_dirs* (base first); empty if nothing is.
+    """What is wrong with *word* as a program in an image of *lower_dirs* (base first); empty if nothing is known.
 
     *path* is the command's PATH, *cwd* its working directory.
     """
+    try:
+        return _problem(lower_dirs, word, path, cwd)
+    except (StoreError, PermissionError):
+        return ""
+
+
+def _problem(lower_dirs: Sequence[Path], word: str, path: str, cwd: str) -> str:
     if "/" in word:
         places = [word if word.startswith("/") else f"{cwd}/{word}"]
     else:
@@ -31,5 +38,5 @@ def problem(lower_dirs: Sequence[Path], word: str, path: str, cwd: str) -> str:
 def _status(lower_dirs: Sequence[Path], path: str) -> os.stat_result | None:
     try:
         return stat_path(lower_dirs, path)
-    except LxContainerError:
+    except CorruptImageError:  # a link to itself
         return None

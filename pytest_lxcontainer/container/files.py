@@ -132,25 +132,21 @@ def _as_read_now(fd: int) -> int:
 
 
 def _list(root: Root, task: Frame, _: Channel) -> Done:
-    """Sorted names in a directory; an empty list for another kind of file, ``None`` for nothing there."""
-    try:
-        fd = root.open(task["path"], os.O_RDONLY | os.O_DIRECTORY)
-    except NotADirectoryError:
-        return [], None
-    except FileNotFoundError:
-        return ([] if _is_there(root, task["path"]) else None), None
+    """Sorted names in a directory."""
+    fd = root.open(task["path"], os.O_RDONLY | os.O_DIRECTORY)
     try:
         return sorted(os.listdir(fd)), None
     finally:
         os.close(fd)
 
 
-def _is_there(root: Root, path: str) -> bool:
+def _exists(root: Root, task: Frame, _: Channel) -> Done:
+    """Whether there is anything, if only a link that leads nowhere."""
     try:
-        os.close(root.open(path, O_PATH | os.O_NOFOLLOW))
-    except OSError:
-        return False
-    return True
+        os.close(root.open(task["path"], O_PATH | os.O_NOFOLLOW))
+    except (FileNotFoundError, NotADirectoryError):
+        return False, None
+    return True, None
 
 
 def _copy_out(root: Root, task: Frame, channel: Channel) -> Done:
@@ -251,6 +247,7 @@ def _unmount(root: Root, task: Frame, _: Channel) -> Done:
 _TASKS: dict[str, Callable[[Root, Frame, Channel], Done]] = {
     "open": _open,
     "list": _list,
+    "exists": _exists,
     "copy_out": _copy_out,
     "copy_in": _copy_in,
     "mount_point": _mount_point,

@@ -12,7 +12,7 @@ import json
 import os
 import re
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -31,6 +31,8 @@ STARTED, REFUSED = 0, 1
 """Exit codes of a monitor: the container ran and ended, or liblxc would not start it."""
 
 _KILLED = 128
+_SHUT_DOWN: dict[int, str] = {signal.SIGHUP: "it rebooted itself, which ends it", signal.SIGINT: "it halted itself"}
+"""What has ended a process 1 that the kernel says was killed by a signal which cannot kill one: reboot(2)."""
 _ENDED = re.compile(r"Child <\d+> ended on (error|signal)[^(\n]*\((\d+)\)")
 _PROBLEM = re.compile(r"\b(ERROR|CRIT|ALERT|FATAL)\s+(\S+) - \S+:(\w+):\d+ - (.*)")
 _libc = ctypes.CDLL(None)
@@ -60,17 +62,29 @@ def _monitor(name: str, lxcpath: Path, spec: ContainerSpec, stdio: Sequence[int]
             for number, fd in enumerate(stdio):
                 os.dup2(fd, number)
             _default_signals()
-            # LXC takes the values of lxc.environment items without one from here; WRITTEN_OUT keeps its own.
-            os.environ.update({key: value for key, value in spec.env if key not in WRITTEN_OUT})
-            # Where an ordinary user's lock files go: to be removed with the run.
-            os.environ["XDG_RUNTIME_DIR"] = str(lxcpath)
+            container = _load(name, lxcpath, dict(spec.env))
             if spec.begins_with_init:
                 _Init(spec).expect()
-            container = lxc.Container(name, str(lxcpath))
             started = container.start(useinit=spec.begins_with_init, daemonize=False, close_fds=True, cmd=spec.command)
             code = STARTED if started else REFUSED
     finally:
         os._exit(code)
+
+
+def _load(name: str, lxcpath: Path, env: Mapping[str, str]) -> Any:
+    """The container of the configuration file, whose lxc.environment items without a value get that in *env*.
+
+    LXC takes them from its own environment while it reads the file. They must be gone from there when it runs programs
+    of the host, such as a shell for an ordinary user's newuidmap: LD_PRELOAD is the image's to choose.
+    """
+    # Where an ordinary user's lock files go: to be removed with the run.
+    os.environ["XDG_RUNTIME_DIR"] = str(lxcpath)
+    own = dict(os.environ)
+    os.environ.update({key: value for key, value in env.items() if key not in WRITTEN_OUT})
+    container = lxc.Container(name, str(lxcpath))
+    os.environ.clear()
+    os.environ.update(own)
+    return container
 
 
 class _Init:
@@ -121,7 +135,7 @@ class _Init:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """A process that asks LXC for a container's configuration, as JSON into a pipe."""
+    """A process that asks LXC something about a container; the answer is JSON in a pipe."""
 
     pid: int
     output: int
@@ -131,12 +145,12 @@ class Reader:
         os.kill(self.pid, signal.SIGKILL)
 
     def result(self) -> Any:
-        """What it found, once it has ended; raises `ContainerError` where it found nothing out."""
+        """The answer, once it has ended; raises `ContainerError` where there is none."""
         with os.fdopen(self.output, "rb") as output:
             text = output.read()
         os.waitpid(self.pid, 0)
         if not text:
-            raise ContainerError("LXC did not tell the container's configuration", hint="see: lxcontainer doctor")
+            raise ContainerError("LXC did not answer", hint="see: lxcontainer doctor")
         return json.loads(text)
 
 
@@ -145,13 +159,20 @@ def start_reader(name: str, lxcpath: Path, key: str | None, env: Mapping[str, st
 
     A running container's monitor is asked, else its configuration file, which LXC reads only where its *env* is.
     """
+    return _start(name, lxcpath, env, lambda container: _configuration(container, key))
+
+
+def start_allowing(name: str, lxcpath: Path, device: str, env: Mapping[str, str]) -> Reader:
+    """Have a running container's v2 cgroup let it use *device*, as ``c 1:5 rwm``; the answer is whether it does."""
+    return _start(name, lxcpath, env, lambda container: container.set_cgroup_item("devices.allow", device))
+
+
+def _start(name: str, lxcpath: Path, env: Mapping[str, str], question: Callable[[Any], Any]) -> Reader:
     output, theirs = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
-            os.environ.update({name: value for name, value in env.items() if name not in WRITTEN_OUT})
-            os.environ["XDG_RUNTIME_DIR"] = str(lxcpath)
-            answer = _configuration(lxc.Container(name, str(lxcpath)), key)
+            answer = question(_load(name, lxcpath, env))
             with os.fdopen(theirs, "w") as file:
                 json.dump(answer, file)
         finally:
@@ -188,6 +209,13 @@ def exit_code_in(log: str) -> int:
         return 0
     how, number = found[-1]
     return int(number) + (_KILLED if how == "signal" else 0)
+
+
+def shut_down_in(log: str) -> str:
+    """What a process in the container asked the kernel for, if that has ended it; empty if not."""
+    found = _ENDED.findall(log)
+    how, number = found[-1] if found else ("", "0")
+    return _SHUT_DOWN.get(int(number), "") if how == "signal" else ""
 
 
 def problems_in(log: str, limit: int = 6) -> list[str]:

@@ -54,7 +54,8 @@ class LowLevel(Part):
     def add_device(self, host_path: str | Path, path: str | None = None) -> None:
         """Give it a device of the host's, as *path* (default: the same), readable and writable by all inside.
 
-        Until it ends, or `remove_device`. Only root may, else `NotPermittedError`.
+        Until it ends, or `remove_device`. Only root may, else `NotPermittedError`. Raises `KernelRefusedError` for what
+        is no device or cannot be put there, `FrozenError` while it is frozen.
         """
         self._backend.add_device(self.id, str(host_path), path or str(host_path))
 

@@ -24,6 +24,9 @@ Item = tuple[str, str]
 WRITTEN_OUT = ("PATH", "XDG_RUNTIME_DIR")
 """Variables that LXC itself goes by, to find its helper programs and lock files: it must not see an image's."""
 
+NO_REBOOT = """/bin/sh -c 'test "$LXC_TARGET" != reboot'"""
+"""A hook that fails for a reboot only."""
+
 PRIVILEGED_DEVICES = (
     "c *:* m", "b *:* m", "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm", "c 5:0 rwm", "c 5:1 rwm",
     "c 5:2 rwm", "c 136:* rwm",
@@ -77,6 +80,7 @@ def lxc_items(spec: ContainerSpec, place: Place) -> Iterator[Item]:
     yield from _console_items(place)
     yield from _device_items(spec, place)
     yield from _process_items(spec)
+    yield from _end_items(spec)
     yield from _confinement_items(spec, place)
     yield from _cgroup_items(spec, place)
     yield from _network_items(place.interface)
@@ -125,6 +129,12 @@ def _process_items(spec: ContainerSpec) -> Iterator[Item]:
         yield "lxc.environment", f"{name}={value}" if name in WRITTEN_OUT else name
 
 
+def _end_items(spec: ContainerSpec) -> Iterator[Item]:
+    if "sys_boot" in kept_capabilities(spec):
+        # LXC would start what has called reboot(2) again, unnoticed by anybody; where this hook fails it does not.
+        yield "lxc.hook.post-stop", NO_REBOOT
+
+
 def _confinement_items(spec: ContainerSpec, place: Place) -> Iterator[Item]:
     kept = kept_capabilities(spec)
     if spec.privileged or is_system(spec) or len(kept) == len(NUMBERS):
@@ -145,9 +155,10 @@ def _cgroup_items(spec: ContainerSpec, place: Place) -> Iterator[Item]:
         yield "lxc.cgroup.dir.container", f"{place.cgroup}/payload"
         yield "lxc.cgroup.dir.monitor", f"{place.cgroup}/monitor"
         yield "lxc.cgroup.dir.monitor.pivot", f"{place.cgroup}/pivot"
-    if spec.privileged and place.cgroups_on_v1:
-        yield "lxc.cgroup.devices.deny", "a"
-        yield from (("lxc.cgroup.devices.allow", device) for device in PRIVILEGED_DEVICES)
+    if spec.privileged:
+        key = "lxc.cgroup.devices" if place.cgroups_on_v1 else "lxc.cgroup2.devices"
+        yield f"{key}.deny", "a"
+        yield from ((f"{key}.allow", device) for device in PRIVILEGED_DEVICES)
     if place.limits_apply:
         make = cgroup_v1_items if place.cgroups_on_v1 else cgroup_v2_items
         yield from make(spec.limits, place.disks)

@@ -12,7 +12,7 @@ import re
 from ..errors import InvalidSettingsError
 from ..image.config import DEFAULT_STOP_SIGNAL, ImageConfig
 from ..image.image import Image
-from ..rootfs.overlay import read_file, stat_path
+from ..rootfs.stack import Stack
 from ..rootfs.users import User, resolve_user
 from . import wait
 from .exec import argv
@@ -32,18 +32,18 @@ SYSTEMD = ("/usr/lib/systemd/systemd", "/lib/systemd/systemd")
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def resolve(image: Image, wanted: ContainerSettings, name: str | None, group: str) -> ContainerSpec:
-    """The spec of a container of *image*; *name* is its host name if the settings have none.
+def resolve(image: Image, files: Stack, wanted: ContainerSettings, name: str | None, group: str) -> ContainerSpec:
+    """The spec of a container of *image*, whose layers hold *files*; *name* is its host name if the settings have none.
 
     Raises `InvalidSettingsError` for a user that the image does not know, a host name that is none, or when neither
     side says what to run.
     """
-    user = _user_of(image, wanted.user)
+    user = _user_of(image, files, wanted.user)
     hostname = _hostname(wanted.hostname or name or image.reference.repository.rpartition("/")[2])
     aliases = tuple(wanted.aliases) + ((name,) if name and name != hostname else ())
     command = _command_of(image, wanted)
     init = _name_of(command[0]) not in INITS if wanted.init is None else wanted.init
-    systemd = not init and _is_systemd(image, command[0])
+    systemd = not init and _is_systemd(files, command[0])
     return ContainerSpec(
         hostname=hostname,
         group=group,
@@ -121,10 +121,9 @@ def _environment(config: ImageConfig, wanted: ContainerSettings, user: User, hos
     return {**basics, **image, **wanted.env}
 
 
-def _user_of(image: Image, wanted: str | None) -> User:
+def _user_of(image: Image, files: Stack, wanted: str | None) -> User:
     spec = image.config.user if wanted is None else wanted
-    passwd, group = (read_file(image.lower_dirs, path) for path in ("etc/passwd", "etc/group"))
-    return resolve_user(spec, passwd, group)
+    return resolve_user(spec, files.read("etc/passwd"), files.read("etc/group"))
 
 
 def _hostname(text: str) -> str:
@@ -139,12 +138,12 @@ def _name_of(word: str) -> str:
     return word.rpartition("/")[2]
 
 
-def _is_systemd(image: Image, word: str) -> bool:
+def _is_systemd(files: Stack, word: str) -> bool:
     """Whether *word* is systemd, or a link to it as ``/sbin/init`` often is."""
     if _name_of(word) not in ("init", "systemd"):
         return False
-    found = stat_path(image.lower_dirs, word)
-    programs = (stat_path(image.lower_dirs, path) for path in SYSTEMD)
+    found = files.stat(word)
+    programs = map(files.stat, SYSTEMD)
     return found is not None and any(each is not None and os.path.samestat(found, each) for each in programs)
 
 

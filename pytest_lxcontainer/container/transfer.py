@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -15,6 +16,35 @@ from .copying import CopyError, OtherEndError, Receiver, send_tree
 from .files import destination
 
 Begin = Callable[[Frame], Channel]
+
+
+class Transfers(ABC):
+    """What of a `Backend` is done by `Transfer`."""
+
+    @abstractmethod
+    def _transfer(self, name: str) -> Transfer:
+        """The way to the files of container *name*."""
+
+    def open_file(self, name: str, path: str, mode: str, permissions: int = 0o644) -> IO[bytes]:
+        """See `Backend`."""
+        return self._transfer(name).open(path, mode, permissions)
+
+    def list_files(self, name: str, path: str) -> list[str]:
+        """See `Backend`."""
+        names: list[str] = self._transfer(name).ask({"do": "list", "path": path})
+        return names
+
+    def has_file(self, name: str, path: str) -> bool:
+        """See `Backend`."""
+        return bool(self._transfer(name).ask({"do": "exists", "path": path}))
+
+    def copy_in(self, name: str, host_path: str, path: str, owner: str | None) -> str:
+        """See `Backend`."""
+        return self._transfer(name).copy_in(host_path, path, owner)
+
+    def copy_out(self, name: str, path: str, host_path: str) -> Path:
+        """See `Backend`."""
+        return self._transfer(name).copy_out(path, host_path)
 
 
 class Transfer:
@@ -94,13 +124,7 @@ class Transfer:
 
     def _error(self, code: int, path: str) -> ContainerFileError:
         hint = "it ended meanwhile, or cannot be entered" if code == errno.ESRCH else ""
-        return ContainerFileError(
-            f"{path} in container {self._name}: {os.strerror(code)}",
-            path=path,
-            errno=code,
-            container=self._name,
-            hint=hint,
-        )
+        return ContainerFileError.of(path, code, self._name, hint=hint)
 
 
 def last_name(path: str) -> str:

@@ -26,6 +26,7 @@ from .limits import Limits
 from .made import Made
 from .measure import size_on_disk
 from .messages import Message, describe, receive, send
+from .overlay import content_in, status_in
 from .removal import remove_entry
 from .seal import seal
 from .unpack import unpack
@@ -177,6 +178,18 @@ def _compare(request: Message, fds: Sequence[int], lower: LowerDirs) -> Message:
     return {}
 
 
+def _look_up(request: Message, _: Sequence[int], lower: LowerDirs) -> Message:
+    status = status_in(lower, request["path"])
+    return {"status": None if status is None else tuple(status)}
+
+
+def _read(request: Message, fds: Sequence[int], lower: LowerDirs) -> Message:
+    content = content_in(lower, request["path"])
+    with os.fdopen(os.dup(fds[0]), "wb") as answer:
+        answer.write(content or b"")
+    return {"is_file": content is not None}
+
+
 _HANDLERS: dict[str, Callable[[Message, Sequence[int], LowerDirs], Message]] = {
     "unpack": _unpack,
     "remove": _remove,
@@ -184,6 +197,8 @@ _HANDLERS: dict[str, Callable[[Message, Sequence[int], LowerDirs], Message]] = {
     "make_dirs": _make_dirs,
     "seal": _seal,
     "compare": _compare,
+    "look_up": _look_up,
+    "read": _read,
 }
 
 

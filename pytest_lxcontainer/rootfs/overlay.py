@@ -83,28 +83,40 @@ class Overlay:
 def stat_path(lower_dirs: Sequence[Path], path: str) -> os.stat_result | None:
     """Return what *path* would be in a container of *lower_dirs* (base first), ``None`` if nothing.
 
-    Owners are the host's ids. Links are followed inside the stack only. Raises `StoreError` where the
-    caller may not look.
+    Owners are the host's ids. Links are followed inside the stack only. Raises `PermissionError` where the
+    caller may not look: see `Stack`.
     """
-    with _lookup(lower_dirs, path) as found:
-        return None if found is None else found.status
+    with _opened(lower_dirs, path) as fds:
+        return status_in(fds, path)
 
 
 def may_lack(lower_dirs: Sequence[Path], path: str) -> bool:
     """Whether nothing is at *path* in *lower_dirs* (base first), or the caller may not look: a sandbox may."""
     try:
         return stat_path(lower_dirs, path) is None
-    except StoreError:
+    except (StoreError, PermissionError):
         return True
 
 
 def read_file(lower_dirs: Sequence[Path], path: str, limit: int = MIB) -> bytes | None:
     """Return the content of the regular file *path* in *lower_dirs* (base first), ``None`` if there is none.
 
-    Raises `CorruptImageError` for a file of more than *limit* bytes, `StoreError` where the caller may not
-    look.
+    Raises `CorruptImageError` for a file of more than *limit* bytes, `PermissionError` where the caller may not
+    look: see `Stack`.
     """
-    with _lookup(lower_dirs, path) as found:
+    with _opened(lower_dirs, path) as fds:
+        return content_in(fds, path, limit)
+
+
+def status_in(layers: Sequence[int], path: str) -> os.stat_result | None:
+    """As `stat_path`, of directories that are open."""
+    with _found(layers, path) as found:
+        return None if found is None else found.status
+
+
+def content_in(layers: Sequence[int], path: str, limit: int = MIB) -> bytes | None:
+    """As `read_file`, of directories that are open."""
+    with _found(layers, path) as found:
         if found is None or not stat.S_ISREG(found.status.st_mode):
             return None
         with os.fdopen(os.open(found.name, _READ_FILE, dir_fd=found.dir_fd), "rb") as file:
@@ -115,15 +127,27 @@ def read_file(lower_dirs: Sequence[Path], path: str, limit: int = MIB) -> bytes 
 
 
 @contextmanager
-def _lookup(lower_dirs: Sequence[Path], path: str) -> Iterator[Found | None]:
+def _found(layers: Sequence[int], path: str) -> Iterator[Found | None]:
+    try:
+        with ExitStack() as stack:
+            yield stack.enter_context(MergedPath(layers)).find(path) if layers else None
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise CorruptImageError(f"{path} in an image is a link to itself") from error
+
+
+@contextmanager
+def _opened(lower_dirs: Sequence[Path], path: str) -> Iterator[list[int]]:
+    """The layers, open to look for *path*: `StoreError` where that fails, but for a `PermissionError`."""
     try:
         with ExitStack() as stack:
             fds: list[int] = []
             for directory in lower_dirs:
                 fds.append(os.open(directory, _OPEN_DIR))
                 stack.callback(os.close, fds[-1])
-            yield stack.enter_context(MergedPath(fds)).find(path) if fds else None
+            yield fds
+    except PermissionError:
+        raise
     except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise CorruptImageError(f"{path} in an image is a link to itself") from error
         raise StoreError(f"{path} in an image cannot be looked at: {error.strerror}") from error

@@ -162,6 +162,20 @@ class Sandbox:
             answer.seek(0)
             return [(kind, path, size) for kind, path, size in json.load(answer)]
 
+    def look_up(self, lower_dirs: Sequence[Path], path: str) -> os.stat_result | None:
+        """As `overlay.stat_path`, but for the owners, which are the container's ids. Raises `StoreError`."""
+        request = {"do": "look_up", "what": f"looking for {path} in an image", "path": path}
+        found = self._ask(request, (), lower_dirs)["status"]
+        return None if found is None else os.stat_result(found)
+
+    def read(self, lower_dirs: Sequence[Path], path: str) -> bytes | None:
+        """As `overlay.read_file`. Raises `CorruptImageError`, `StoreError`."""
+        request = {"do": "read", "what": f"reading {path} in an image", "path": path}
+        with os.fdopen(os.memfd_create("lxcontainer-content"), "rb") as answer:
+            is_file = self._ask(request, [answer.fileno()], lower_dirs)["is_file"]
+            answer.seek(0)
+            return answer.read() if is_file else None
+
     def remove(self, *paths: Path) -> None:
         """Remove trees that hold files of the container's owners; those that are absent are skipped.
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import InvalidSettingsError
 from .idmap import IdMap
 from .sandbox import Sandbox
+from .stack import Stack
 
 
 class Sandboxes:
@@ -38,6 +40,10 @@ class Sandboxes:
         """*count* sandboxes with that mapping, which work at the same time."""
         idmap = self.idmap(privileged=privileged)
         return [self._made.setdefault((privileged, number), Sandbox(idmap)) for number in range(count)]
+
+    def stack(self, lower_dirs: Sequence[Path], *, privileged: bool = False) -> Stack:
+        """What layers with that mapping's owners hold."""
+        return Stack(lower_dirs, lambda: self.sandbox(privileged=privileged))
 
     def discard(self, path: Path) -> None:
         """Remove a tree whose files belong to containers."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import stat
 import subprocess
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
@@ -119,11 +120,14 @@ async def _config_keys(life: Life) -> list[str]:
 
 
 async def _ask_lxc(life: Life, key: str | None) -> Any:
-    """In a process of its own: LXC asks the monitor, and nothing may hold the loop up."""
     life.notice_end()
     if life.boot is None:
         life.write_config()
-    reader = liblxc.start_reader(life.name, life.lxcpath, key, dict(life.spec.env))
+    return await _answer(liblxc.start_reader(life.name, life.lxcpath, key, dict(life.spec.env)))
+
+
+async def _answer(reader: liblxc.Reader) -> Any:
+    """Of a process of its own: LXC asks the monitor, and nothing may hold the loop up."""
     pidfd = os.pidfd_open(reader.pid)
     try:
         answered = await wait([pidfd], CONFIG_TIMEOUT)
@@ -147,19 +151,23 @@ async def _add_device(life: Life, host_path: str, path: str) -> None:
         node = stage / f"{life.name}.{uuid.uuid4().hex}"
         with device_node(device, node, life.idmap):
             await put(life, str(node), {"path": path, "is_dir": False, "is_new": True})
-        if life.spec.privileged and "devices" in boot.cgroups:
-            _allow(boot.cgroups["devices"], device)
+        if life.spec.privileged:
+            await _allow(life, boot.cgroups, device)
     except OSError as error:
         raise _refused(life, f"device {host_path} cannot be added as {path}", error) from None
     boot.devices.add(path)
 
 
-def _allow(cgroup: Path, device: os.stat_result) -> None:
-    import stat
-
+async def _allow(life: Life, cgroups: Mapping[str, Path], device: os.stat_result) -> None:
+    """Its cgroup keeps a privileged container from devices: on v1 by a file, on v2 by a program that LXC wrote."""
     kind = "b" if stat.S_ISBLK(device.st_mode) else "c"
-    number = f"{os.major(device.st_rdev)}:{os.minor(device.st_rdev)}"
-    (cgroup / "devices.allow").write_text(f"{kind} {number} rwm")
+    item = f"{kind} {os.major(device.st_rdev)}:{os.minor(device.st_rdev)} rwm"
+    if "devices" in cgroups:
+        (cgroups["devices"] / "devices.allow").write_text(item)
+    elif not life.host.hierarchies.limits_on_v1 and not await _answer(
+        liblxc.start_allowing(life.name, life.lxcpath, item, dict(life.spec.env))
+    ):
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
 
 async def _remove_device(life: Life, path: str) -> None:

@@ -196,7 +196,7 @@ class Life:
         if boot.monitor_code is not None and boot.monitor_code < 0:
             self.exit_code, self.reason = 128 + signal.SIGKILL, "its LXC monitor was killed"
         elif 128 < self.exit_code <= 128 + signal.SIGRTMAX:
-            self.reason = f"killed by {_signal_name(self.exit_code - 128)}"
+            self.reason = self._log.shut_down or f"killed by {_signal_name(self.exit_code - 128)}"
         killed = self.exit_code == 128 + signal.SIGKILL and not self._killed
         if self._memory.end(killed):
             limit = f", its limit is {self.spec.limits.memory}" if self.spec.limits.memory is not None else ""

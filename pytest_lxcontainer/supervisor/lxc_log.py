@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..container.liblxc import exit_code_in, problems_in
+from ..container.liblxc import exit_code_in, problems_in, shut_down_in
 
 
 class LxcLog:
@@ -22,6 +22,11 @@ class LxcLog:
     def exit_code(self) -> int:
         """What the command ended with; see `liblxc.exit_code_in`."""
         return exit_code_in(self._text())
+
+    @property
+    def shut_down(self) -> str:
+        """What was asked of the kernel, if that ended it; see `liblxc.shut_down_in`."""
+        return shut_down_in(self._text())
 
     @property
     def problems(self) -> str:

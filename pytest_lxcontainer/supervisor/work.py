@@ -107,14 +107,8 @@ def _as_error(answer: Frame) -> OSError:
 
 
 def _refused(life: Life, path: str, code: int, details: str) -> ContainerFileError:
-    return ContainerFileError(
-        f"{path} in container {life.name}: {os.strerror(code)}",
-        path=path,
-        errno=code,
-        container=life.name,
-        details=details,
-        hint="may this user read it, and mount? root may mount anything" if code == errno.EPERM else "",
-    )
+    hint = "may this user read it, and mount? root may mount anything" if code == errno.EPERM else ""
+    return ContainerFileError.of(path, code, life.name, details=details, hint=hint)
 
 
 async def _end_of(pid: int) -> int:

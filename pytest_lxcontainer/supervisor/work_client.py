@@ -5,42 +5,24 @@ from __future__ import annotations
 import os
 import selectors
 import socket
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from contextlib import AbstractContextManager
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from ..container.channel import Channel, Frame
-from ..container.transfer import Transfer
+from ..container.transfer import Transfer, Transfers
 from .protocol import Message
 
 _PART = 1 << 20
 """Bytes of a log that are in memory at a time."""
 
 
-class WorkClient(ABC):
+class WorkClient(Transfers):
     """What of a `Backend` concerns files and the log."""
 
     @abstractmethod
     def _request(self, message: Message) -> AbstractContextManager[tuple[Any, list[int]]]:
         """Ask the supervisor."""
-
-    def open_file(self, name: str, path: str, mode: str, permissions: int = 0o644) -> IO[bytes]:
-        """See `Backend`."""
-        return self._transfer(name).open(path, mode, permissions)
-
-    def list_files(self, name: str, path: str) -> list[str] | None:
-        """See `Backend`."""
-        names: list[str] | None = self._transfer(name).ask({"do": "list", "path": path})
-        return names
-
-    def copy_in(self, name: str, host_path: str, path: str, owner: str | None) -> str:
-        """See `Backend`."""
-        return self._transfer(name).copy_in(host_path, path, owner)
-
-    def copy_out(self, name: str, path: str, host_path: str) -> Path:
-        """See `Backend`."""
-        return self._transfer(name).copy_out(path, host_path)
 
     def mount(self, name: str, source: str, path: str, read_only: bool) -> None:
         """See `Backend`."""

@@ -326,7 +326,7 @@ class TestExec:
     def test_an_abandoned_command_is_killed(self, bench: Bench, box: str) -> None:
         bench.popen(box, "sleep 0.5; touch late").abandon()
         time.sleep(1)
-        assert bench.backend.list_files(box, f"{CWD}/late") is None
+        assert not bench.backend.has_file(box, f"{CWD}/late")
 
     def test_a_timeout_kills_and_keeps_what_was_written(self, bench: Bench, box: str) -> None:
         with pytest.raises(ExecTimeoutError) as caught:
@@ -411,13 +411,32 @@ class TestFiles:
             bench.backend.open_file(box, f"{CWD}/{path}", mode)
         error = caught.value
         assert (error.errno, error.path, error.container) == (code, f"{CWD}/{path}", box)
-        assert isinstance(error, OSError)
+        assert isinstance(error, type(OSError(code, "what the host's files raise")))
         assert os.strerror(code) in str(error)
 
-    def test_list_files_tells_directory_file_and_nothing_apart(self, bench: Bench, box: str) -> None:
-        bench.exec(box, "mkdir d d/sub; touch d/b d/a; ln -s nowhere link").check()
-        listed = {path: bench.backend.list_files(box, f"{CWD}/{path}") for path in ("d", "d/a", "d/none", "link")}
-        assert listed == {"d": ["a", "b", "sub"], "d/a": [], "d/none": None, "link": []}
+    @pytest.mark.parametrize(
+        ("path", "kind"),
+        [
+            ("d/none", FileNotFoundError),
+            ("link", FileNotFoundError),
+            ("d/a", NotADirectoryError),
+            ("d/a/below", NotADirectoryError),
+            ("pipe", NotADirectoryError),
+        ],
+    )
+    def test_only_directories_are_listed(self, bench: Bench, box: str, path: str, kind: type[OSError]) -> None:
+        bench.exec(box, "mkdir d d/sub; touch d/b d/a; ln -s nowhere link; mkfifo pipe").check()
+        assert bench.backend.list_files(box, f"{CWD}/d") == ["a", "b", "sub"]
+        with pytest.raises(ContainerFileError) as caught:
+            bench.backend.list_files(box, f"{CWD}/{path}")
+        assert isinstance(caught.value, kind)
+        assert caught.value.path == f"{CWD}/{path}"
+
+    def test_there_is_what_has_a_name(self, bench: Bench, box: str) -> None:
+        bench.exec(box, "mkdir d; touch file; ln -s nowhere dangling; ln -s loop loop; mkfifo pipe").check()
+        there = ["d", "file", "dangling", "loop", "pipe"]
+        absent = ["none", "none/below", "file/below", "dangling/below"]
+        assert [path for path in there + absent if bench.backend.has_file(box, f"{CWD}/{path}")] == there
 
     @pytest.mark.parametrize("ended", [False, True])
     def test_they_are_there_though_it_does_not_run(self, bench: Bench, ended: bool) -> None:
@@ -429,7 +448,7 @@ class TestFiles:
             file.write(b"written")
         with bench.backend.open_file(name, f"{CWD}/data", "rb") as file:
             assert file.read() == b"written"
-        assert "data" in (bench.backend.list_files(name, CWD) or [])
+        assert "data" in bench.backend.list_files(name, CWD)
 
     def test_copies_keep_content_and_mode_both_ways(self, bench: Bench, box: str, tmp_path: Path) -> None:
         source = tmp_path / "source"

@@ -24,7 +24,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from pytest_lxcontainer.container.backend import ExecSpec, Status
 from pytest_lxcontainer.container.channel import Channel
@@ -32,7 +32,7 @@ from pytest_lxcontainer.container.files import Root, perform
 from pytest_lxcontainer.container.process_tree import kill_tree
 from pytest_lxcontainer.container.spec import ContainerSpec
 from pytest_lxcontainer.container.stats import InterfaceStats, Stats
-from pytest_lxcontainer.container.transfer import Transfer
+from pytest_lxcontainer.container.transfer import Transfer, Transfers
 from pytest_lxcontainer.container.units import ByteSize
 from pytest_lxcontainer.errors import (
     AlreadyFrozenError,
@@ -52,7 +52,7 @@ from .control import FakeControl
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
 
 
-class FakeBackend(FakeControl):
+class FakeBackend(FakeControl, Transfers):
     """Keeps its containers below *directory*; leaving it destroys them.
 
     *specs* are what was created, in order, also after the containers are gone.
@@ -161,19 +161,6 @@ class FakeBackend(FakeControl):
     def follow(self, name: str, since: float = 0.0, *, this_start: bool = False) -> FakeFollowing:
         container = self._of(name)
         return FakeFollowing(container, max(since, container.log.begin if this_start else 0.0))
-
-    def open_file(self, name: str, path: str, mode: str, permissions: int = 0o644) -> IO[bytes]:
-        return self._transfer(name).open(path, mode, permissions)
-
-    def list_files(self, name: str, path: str) -> list[str] | None:
-        names: list[str] | None = self._transfer(name).ask({"do": "list", "path": path})
-        return names
-
-    def copy_in(self, name: str, host_path: str, path: str, owner: str | None) -> str:
-        return self._transfer(name).copy_in(host_path, path, owner)
-
-    def copy_out(self, name: str, path: str, host_path: str) -> Path:
-        return self._transfer(name).copy_out(path, host_path)
 
     def mount(self, name: str, source: str, path: str, read_only: bool) -> None:
         """Notes it: nobody but root may mount on this host."""

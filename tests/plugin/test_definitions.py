@@ -63,7 +63,8 @@ def test_a_value_that_cannot_be_used_is_shown_with_the_fixture_alone(
 def test_one_that_does_not_start_names_its_fixture_to_each_test(inner: Inner, mirror: str, scope: str) -> None:
     arguments = f"'busybox', command='echo last words; exit 3', ready=lambda _: False, scope='{scope}'"
     test = f"class TestIt:\n    {THREE.replace('box', 'self, box').replace(chr(10), chr(10) + '    ')}"
-    result = inner.run(conftest=DEFINES.replace("ARGUMENTS", arguments), test_it=test)
+    # Without the summary, in which pytest repeats the whole message in CI.
+    result = inner.run("-rN", conftest=DEFINES.replace("ARGUMENTS", arguments), test_it=test)
     result.assert_outcomes(errors=3)
     assert lines(result).count(f"fixture 'box' of {inner.path / 'conftest.py'}:5") == 3
     assert lines(result).count("- lxc container busybox (busybox:latest) -") == 3

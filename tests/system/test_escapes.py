@@ -335,3 +335,16 @@ def test_privileged_is_said_to_be(run: Runner) -> None:
     assert container.check_output("mkdir -p /mnt && mount -t tmpfs x /mnt && echo mounted") == "mounted"
     assert container.pid is not None
     assert os.readlink(f"/proc/{container.pid}/ns/user") == os.readlink("/proc/self/ns/user")
+
+
+@pytest.mark.parametrize("init", [True, False])
+def test_the_images_variables_reach_no_program_of_the_host(run: Runner, tmp_path: Path, init: bool) -> None:
+    """Such as LD_PRELOAD, which names what a shell that LXC runs would load."""
+    # ld.so(8) writes a file for each program that is started with these, before the program does anything.
+    env = {"LD_DEBUG": "libs", "LD_DEBUG_OUTPUT": f"{tmp_path}/trace"}
+    box = run(env=env, cap_add=["SYS_BOOT"], init=init)
+    assert box.check_output("echo $LD_DEBUG_OUTPUT") == env["LD_DEBUG_OUTPUT"]
+    box.lxc_config_item("lxc.uts.name")
+    box.restart()
+    box.stop()
+    assert list(tmp_path.iterdir()) == []

@@ -9,6 +9,7 @@ import stat
 import sys
 import time
 import tracemalloc
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -85,8 +86,32 @@ def test_directories_are_listed_in_order(box: Container) -> None:
     box.exec("mkdir /tmp/d && touch /tmp/d/b /tmp/d/a /tmp/d/.c", check=True)
     assert box.listdir("/tmp/d") == [".c", "a", "b"]
     assert box.exists("/tmp/d/a") and not box.exists("/tmp/d/x")
-    with pytest.raises(FileNotFoundError):
-        box.listdir("/tmp/nowhere")
+
+
+@pytest.mark.parametrize(
+    ("operation", "kind"),
+    [
+        (lambda box, path: box.listdir("/tmp/nowhere"), FileNotFoundError),
+        (lambda box, path: box.listdir("/etc/passwd"), NotADirectoryError),
+        (lambda box, path: box.read_text("/tmp/nowhere"), FileNotFoundError),
+        (lambda box, path: box.read_text("/etc"), IsADirectoryError),
+        (lambda box, path: box.read_text("/etc/passwd/x"), NotADirectoryError),
+        (lambda box, path: box.write_text("/tmp/nowhere/x", ""), FileNotFoundError),
+        (lambda box, path: box.write_text("/proc/1/status", ""), PermissionError),
+        (lambda box, path: box.copy_in(path, "/tmp/nowhere/x"), FileNotFoundError),
+        (lambda box, path: box.copy_in(path, "/etc/passwd"), NotADirectoryError),
+        (lambda box, path: box.copy_out("/tmp/nowhere", path), FileNotFoundError),
+        (lambda box, path: box.mount(path, "/etc/passwd"), NotADirectoryError),
+        (lambda box, path: box.mount(path / "file", "/etc"), IsADirectoryError),
+    ],
+)
+def test_errors_are_of_the_kind_that_the_hosts_files_raise(
+    box: Container, tmp_path: Path, operation: Callable[[Container, Path], object], kind: type[OSError]
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ContainerFileError) as caught:
+        operation(box, tmp_path)
+    assert isinstance(caught.value, kind)
 
 
 def test_what_one_container_writes_no_other_sees(box: Container, run: Runner) -> None:

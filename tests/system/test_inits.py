@@ -10,7 +10,7 @@ import json
 import pytest
 
 from pytest_lxcontainer import Container, wait
-from pytest_lxcontainer.errors import NotDelegatedError
+from pytest_lxcontainer.errors import NotDelegatedError, NotRunningError
 
 from .conftest import Runner, wait_until
 
@@ -90,6 +90,32 @@ def booted(container: Container) -> bool:
     return result.stdout.strip() in ("running", "degraded")
 
 
+def assert_rebooted(container: Container) -> None:
+    """LXC's own way would be a new init that nobody knows, in a container that seems to run on."""
+    container.wait_for(wait.exit(129), timeout=60)
+    with pytest.raises(NotRunningError, match="rebooted itself"):
+        container.exec("true")
+
+
+@pytest.mark.parametrize("init", [True, False])
+def test_a_reboot_ends_a_container_that_may(run: Runner, init: bool) -> None:
+    container = run(cap_add=["SYS_BOOT"], command=["sleep", "1000"], init=init)
+    container.exec(["reboot", "-f"])
+    assert_rebooted(container)
+    container.start()
+    container.exec(["poweroff", "-f"])
+    container.wait_for(wait.exit(130))
+    with pytest.raises(NotRunningError, match="halted itself"):
+        container.exec("true")
+
+
+@pytest.mark.needs_root
+def test_a_reboot_ends_a_privileged_container(run: Runner) -> None:
+    container = run(privileged=True)
+    container.exec(["reboot", "-f"])
+    assert_rebooted(container)
+
+
 @pytest.mark.needs_cgroups
 class TestSystemd:
     @pytest.fixture
@@ -132,6 +158,13 @@ class TestSystemd:
     def test_it_reaps(self, container: Container) -> None:
         leave_an_orphan(container)
         wait_until(lambda: not any("zombie" in state for state in states(container)))
+
+    def test_a_reboot_ends_it(self, container: Container) -> None:
+        container.exec(["systemctl", "reboot"])
+        assert_rebooted(container)
+        assert container.exists("/var/lib/greeter-stopped")
+        container.start()
+        assert container.check_output(["systemctl", "is-active", "greeter"]) == "active"
 
     def test_below_lxcs_own_init_it_is_a_command_like_any_other(self, run: Runner) -> None:
         """And as such is telinit, which has nobody to tell."""

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from pytest_lxcontainer import MiB, Provisioner, Settings
+from pytest_lxcontainer import MiB, Provisioner, Settings, wait
+from pytest_lxcontainer.errors import StartFailedError
 from pytest_lxcontainer.rootfs.overlay import read_file
 
 from ..fakes.images import Dir, File, Layer, Opaque, Symlink, Whiteout, image, layer, push
 from ..fakes.registry import FakeRegistry
-from .conftest import BUSYBOX, Runner
+from .conftest import BUSYBOX, Make, Runner
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 LAYERS = 120
@@ -66,6 +67,27 @@ def test_a_static_binary_on_scratch_starts(run: Runner, registry: FakeRegistry) 
     assert container.command == ("/busybox", "sleep", "60")
     assert container.check_output(["/busybox", "id", "-u"]) == "0"
     assert {"busybox", "dev", "etc", "proc", "sys"} <= set(container.listdir("/"))
+
+
+def test_files_that_only_another_id_may_look_at_tell_the_user(boot: Make) -> None:
+    etc = {"etc": Dir(0o700, uid=1000), "etc/passwd": "app:x:7:8::/srv:/bin/sh\n", "etc/group": "more:x:9:app\n"}
+    container = boot(etc, User="app", Cmd=["sh", "-c", "id -u; id -G; echo $HOME; exec sleep 60"])
+    container.wait_for(wait.log("/srv"))
+    assert container.logs() == "7\n8 9\n/srv\n"
+    assert container.check_output(["id", "-u"], user="app") == "7"
+
+
+def test_an_init_that_only_another_id_may_look_at_starts(boot: Make) -> None:
+    entries = {"own": Dir(0o700, uid=1000), "own/init": File("#!/bin/sh\necho I am $$; exec sleep 60\n", 0o755)}
+    container = boot(entries, Cmd=["/own/init"])
+    container.wait_for(wait.log("I am 1$"))
+
+
+def test_a_command_that_only_another_id_may_look_at_is_not_said_to_be_absent(boot: Make) -> None:
+    entries = {"own": Dir(0o700, uid=1000), "own/program": File("#!/no/such\n", 0o755)}
+    with pytest.raises(StartFailedError) as caught:
+        boot(entries, Cmd=["/own/program"])
+    assert "there is no" not in str(caught.value)
 
 
 def test_a_layer_used_by_two_images_is_unpacked_once(run: Runner, registry: FakeRegistry, busybox_layer: Layer) -> None:

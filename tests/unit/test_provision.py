@@ -20,7 +20,6 @@ from pytest_lxcontainer.container.spec import ContainerSpec
 from pytest_lxcontainer.errors import (
     CorruptImageError,
     DigestMismatchError,
-    HostNotReadyError,
     ImageNotCachedError,
     ImageNotFoundError,
     InvalidReferenceError,
@@ -32,7 +31,6 @@ from pytest_lxcontainer.errors import (
 from pytest_lxcontainer.image.digest import sha256_of
 from pytest_lxcontainer.image.platform import Platform
 from pytest_lxcontainer.provision import Provisioner, RunIdentity, Settings
-from pytest_lxcontainer.rootfs.idmap import IdMap
 from pytest_lxcontainer.rootfs.overlay import read_file
 from tests.conftest import made_store, remove_tree
 from tests.fakes.backend import FakeBackend
@@ -46,15 +44,7 @@ BASE = layer({"etc": Dir(), "etc/passwd": PASSWD, "etc/group": GROUP, "srv": Dir
 SLEEP = ("sleep", "1000")
 
 
-def _can_unpack() -> bool:
-    try:
-        IdMap.for_host()
-    except HostNotReadyError:
-        return False
-    return True
-
-
-pytestmark = pytest.mark.skipif(not _can_unpack(), reason="unpacking needs root, or subordinate ids")
+pytestmark = pytest.mark.needs_ids
 
 
 class World:

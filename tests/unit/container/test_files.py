@@ -15,6 +15,7 @@ TASKS: list[Frame] = [
     {"do": "open", "path": "/file", "mode": "rb"},
     {"do": "open", "path": "/nothing", "mode": "rb"},
     {"do": "list", "path": "/"},
+    {"do": "exists", "path": "/file"},
     {"do": "copy_out", "path": "/file"},
     {"do": "copy_out", "path": "/"},
     {"do": "copy_in", "path": "/new", "owner": None, "name": "new"},

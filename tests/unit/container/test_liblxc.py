@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_lxcontainer.container.liblxc import exit_code_in, problems_in
+from pytest_lxcontainer.container.liblxc import exit_code_in, problems_in, shut_down_in
 
 HEAD = "lxc box-1 20240102030405.678 "
 STARTED = HEAD + "INFO     lxccontainer - ../src/lxc/lxccontainer.c:do_lxcapi_start:954 - Set process title\n"
@@ -20,6 +20,13 @@ def test_the_exit_code_is_the_one_that_lxc_noted() -> None:
 def test_a_signal_counts_128_more() -> None:
     assert exit_code_in(STARTED + SIGNALLED % ("", 9)) == 137
     assert exit_code_in(STARTED + SIGNALLED % ("Terminated", 15)) == 143
+
+
+def test_who_asked_the_kernel_for_its_end_was_not_killed() -> None:
+    assert "reboot" in shut_down_in(STARTED + SIGNALLED % ("Hangup", 1))
+    assert "halt" in shut_down_in(STARTED + SIGNALLED % ("", 2))
+    for log in ("", STARTED, STARTED + SIGNALLED % ("Killed", 9), STARTED + ENDED % 1, STARTED + ENDED % 129):
+        assert shut_down_in(log) == ""
 
 
 def test_without_a_note_it_was_zero() -> None:

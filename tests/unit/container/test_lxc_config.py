@@ -185,6 +185,11 @@ class TestConfinement:
     def test_a_small_init_keeps_no_more_than_a_command(self) -> None:
         assert set(parsed(spec(init=False, command=("/init",))).one("lxc.cap.keep").split()) == ORDINARY
 
+    @pytest.mark.parametrize("fields", [{"cap_add": ("SYS_BOOT",)}, {"privileged": True}, {"systemd": True}])
+    def test_who_may_reboot_is_not_started_again_by_lxc(self, fields: dict[str, Any]) -> None:
+        assert len(parsed(spec(**fields)).all("lxc.hook.post-stop")) == 1
+        assert parsed().all("lxc.hook.post-stop") == []
+
     def test_a_seccomp_profile_is_always_used(self) -> None:
         assert parsed().one("lxc.seccomp.profile") == "/store/runs/r/box-1/seccomp"
 
@@ -198,10 +203,11 @@ class TestConfinement:
     def test_processes_are_limited_by_default(self) -> None:
         assert parsed().one("lxc.cgroup2.pids.max") == "4096"
 
-    def test_a_privileged_container_may_use_harmless_devices_only(self) -> None:
-        found = parsed(spec(privileged=True), idmap=IdMap.identity(), cgroups_on_v1=True)
-        assert found.all("lxc.cgroup.devices.deny") == ["a"]
-        allowed = found.all("lxc.cgroup.devices.allow")
+    @pytest.mark.parametrize(("on_v1", "key"), [(True, "lxc.cgroup.devices"), (False, "lxc.cgroup2.devices")])
+    def test_a_privileged_container_may_use_harmless_devices_only(self, on_v1: bool, key: str) -> None:
+        found = parsed(spec(privileged=True), idmap=IdMap.identity(), cgroups_on_v1=on_v1)
+        assert found.all(f"{key}.deny") == ["a"]
+        allowed = found.all(f"{key}.allow")
         assert "c 1:3 rwm" in allowed
         assert [rule for rule in allowed if rule.startswith("b") and rule != "b *:* m"] == []
 

@@ -9,13 +9,9 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from pytest_lxcontainer.image.digest import Digest
 from pytest_lxcontainer.rootfs.unpack import unpack
 from pytest_lxcontainer.rootfs.unpacked import Unpacked
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
 
 Member = tuple[tarfile.TarInfo, bytes]
 

@@ -9,8 +9,6 @@ from pytest_lxcontainer.errors import CorruptImageError, StoreError
 from pytest_lxcontainer.rootfs.overlay import Overlay, read_file, stat_path
 from pytest_lxcontainer.rootfs.whiteout import make_opaque, make_overlay_whiteout
 
-from .tars import needs_root
-
 OVERLAY = Overlay((Path("/s/base"), Path("/s/mid"), Path("/s/top")), Path("/c/x/upper"))
 
 
@@ -80,7 +78,7 @@ def test_topmost_layer_wins_and_directories_merge(stack: Stack) -> None:
     assert (stack.read("/etc/a"), stack.read("etc/b"), stack.read("etc/c")) == ("top", "base", None)
 
 
-@needs_root
+@pytest.mark.needs_root
 def test_whiteout_hides_what_is_below_it(stack: Stack) -> None:
     write(stack.base / "etc/a", "base")
     in_dir(stack.mid / "etc", lambda fd: make_overlay_whiteout("a", fd))
@@ -89,7 +87,7 @@ def test_whiteout_hides_what_is_below_it(stack: Stack) -> None:
     assert stack.read("etc/a") == "top"
 
 
-@needs_root
+@pytest.mark.needs_root
 def test_directory_over_a_whiteout_shows_nothing_of_before(stack: Stack) -> None:
     write(stack.base / "etc/a", "base")
     in_dir(stack.mid, lambda fd: make_overlay_whiteout("etc", fd))

@@ -18,7 +18,7 @@ from pytest_lxcontainer.rootfs.tar_entry import Entry
 from pytest_lxcontainer.rootfs.tar_reader import entries, padding
 
 from ...fakes.tar_writer import extension, header, pax
-from .tars import Layers, file, needs_root, tar
+from .tars import Layers, file, tar
 
 
 def read(stream: bytes, chunk: int = 1000) -> list[tuple[Entry, bytes]]:
@@ -110,7 +110,7 @@ def test_xattrs_of_both_spellings_are_read() -> None:
     assert dict(entry.xattrs) == {"user.a": b"1", "user.b c": b"2"}
 
 
-@needs_root
+@pytest.mark.needs_root
 @pytest.mark.parametrize(
     "options", [["--format=gnu"], *(["--format=pax", f"--sparse-version={n}"] for n in ("0.0", "0.1", "1.0"))]
 )

@@ -25,14 +25,13 @@ from .tars import (
     gz,
     hard_link,
     member,
-    needs_root,
     symlink,
     tar,
     tree,
     xattr,
 )
 
-pytestmark = needs_root
+pytestmark = pytest.mark.needs_root
 
 OPAQUE = "user.overlay.opaque"
 

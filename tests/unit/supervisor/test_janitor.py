@@ -6,17 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from pytest_lxcontainer.errors import HostNotReadyError
 from pytest_lxcontainer.rootfs.idmap import IdMap
 from pytest_lxcontainer.supervisor.janitor import Janitor
+
+pytestmark = pytest.mark.needs_ids
 
 
 @pytest.fixture
 def janitor() -> Janitor:
-    try:
-        return Janitor(IdMap.for_host())
-    except HostNotReadyError as error:
-        pytest.skip(error.message)
+    return Janitor(IdMap.for_host())
 
 
 def make_tree(path: Path) -> Path:
