@@ -61,6 +61,8 @@ def _monitor(name: str, lxcpath: Path, spec: ContainerSpec, stdio: Sequence[int]
             os.setsid()
             for number, fd in enumerate(stdio):
                 os.dup2(fd, number)
+            # Those of every other container: LXC would close them one by one, and look for them anew after each.
+            os.closerange(len(stdio), os.sysconf("SC_OPEN_MAX"))
             _default_signals()
             container = _load(name, lxcpath, dict(spec.env))
             if spec.begins_with_init:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from pytest_lxcontainer.container.cgroups import host_hierarchies, processes_below
+from pytest_lxcontainer.container.cgroups import cgroups_of, host_hierarchies, processes_below
 
 GRACE = 5.0
 """Seconds that what a test started may take to go: teardown happens behind its back."""
@@ -177,13 +177,15 @@ def _kernel_things_of(run_ids: set[str]) -> Iterator[str]:
 
 
 def _cgroups(run_ids: set[str]) -> Iterator[Path]:
-    """Cgroups of runs, and any that LXC left to itself: those hold no process, unlike a container's of others."""
-    for root in host_hierarchies().roots:
+    """Cgroups of runs, and what LXC makes where it was not told another place: beside the process that starts it."""
+    hierarchies = host_hierarchies()
+    beside = {*hierarchies.roots, *cgroups_of(os.getpid(), hierarchies).values()}
+    for root in hierarchies.roots:
         for path, directories, _ in os.walk(root):
             for name in directories:
                 found = Path(path, name)
                 run_id = _run_of(found)
-                left_by_lxc = not run_id and name.startswith("lxc.") and not processes_below(found)
+                left_by_lxc = found.parent in beside and name.startswith("lxc.") and not processes_below(found)
                 if run_id in run_ids or left_by_lxc:
                     yield found
 

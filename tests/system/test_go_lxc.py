@@ -39,3 +39,13 @@ def test_a_container_is_in_the_background_and_the_test_goes_on(run: Runner) -> N
     assert box.running
     assert box.logs() == ""
     box.wait_for(wait.log("done"))
+
+
+def test_a_start_has_nothing_of_other_containers_open(run: Runner) -> None:
+    for number in range(3):
+        run(name=f"box-{number}").exec(["true"])
+    box = run()
+    directory = run.provisioner.layout.upper_dir(run.provisioner.identity.run_id, box.id).parent
+    log = (directory / "lxc.log").read_text()
+    assert "INFO     lsm" in log
+    assert "inherited fd" not in log
