@@ -135,11 +135,11 @@ class TestLinksOfAnImage:
 
     def test_volumes_and_the_working_directory(self, boot: Make, trap: Trap, privileged: bool) -> None:
         entries: dict[str, Entry] = {"data": Symlink(str(trap.path)), "up": Symlink(f"../../..{trap.path}")}
-        config = {"Volumes": {"/data/volume": {}, "/up/volume2": {}}, "WorkingDir": "/data/work/deep"}
+        config = {"Volumes": {"/data/volume": {}, "/up/volume2": {}}, "WorkingDir": "/data/desk/deep"}
         container = boot(entries, {"privileged": privileged}, **config)
         trap.assert_untouched()
-        assert container.check_output("pwd -P") == f"{trap.path}/work/deep"
-        assert container.listdir(str(trap.path)) == ["volume", "volume2", "work"]
+        assert container.check_output("pwd -P") == f"{trap.path}/desk/deep"
+        assert container.listdir(str(trap.path)) == ["desk", "volume", "volume2"]
 
     def test_to_themselves(self, boot: Make, privileged: bool) -> None:
         with pytest.raises(LxContainerError, match="link"):
