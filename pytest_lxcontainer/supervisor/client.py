@@ -66,7 +66,7 @@ class SupervisorClient(WorkClient, ControlClient):
         """Make sure the run has its supervisor; raises what kept it from starting."""
         with self._lock:
             if not self._started:
-                if not self._try_connect():
+                if not self._finds_one():
                     self._spawn()
                 self._started = True
 
@@ -231,10 +231,12 @@ class SupervisorClient(WorkClient, ControlClient):
             raise
         return connection
 
-    def _try_connect(self) -> bool:
+    def _finds_one(self) -> bool:
+        """Whether there is one that answers: it can be connected to before it has made the run's directory."""
         try:
-            self._idle.append(self._connect())
-        except OSError:
+            with self._connect() as connection:
+                _exchange(connection, {"do": "names"})
+        except (OSError, SupervisorError):
             return False
         return True
 
@@ -244,7 +246,7 @@ class SupervisorClient(WorkClient, ControlClient):
         if not said and scope:
             # Systemd would not: then there are no limits, which what needs them will say.
             said = self._run(())
-        if said != "ready" and not self._try_connect():
+        if said != "ready" and not self._finds_one():
             raise self._start_error(said)
 
     def _run(self, scope: Sequence[str]) -> str:
