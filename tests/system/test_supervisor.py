@@ -100,10 +100,13 @@ def test_a_command_that_runs_while_the_supervisor_dies_ends_with_an_error(
     other: Provisioner, settings: Settings
 ) -> None:
     container = other.run(BUSYBOX)
+    supervisor = supervisor_of(other.identity.run_id)
     with container.popen(["sleep", "60"]) as process:
-        os.kill(supervisor_of(other.identity.run_id), signal.SIGKILL)
+        os.kill(supervisor, signal.SIGKILL)
         with pytest.raises(SupervisorError):
             process.wait(10)
+    # Its sockets are closed before it has ended.
+    wait_until(lambda: not is_alive(supervisor))
     sweep(settings)
 
 
