@@ -70,17 +70,17 @@ class Shares:
     def release(self, name: str, pid: int) -> None:
         """Process *pid* has done with container *name*; the last of all who may share it takes it along."""
         for key, share in self._of(name):
+            share.done.add(pid)
             self._let_go(key, share, pid)
 
     def leave(self, pid: int) -> None:
-        """Process *pid* has ended."""
+        """Process *pid* has ended; one that has not released what it used may yet be replaced."""
         for key, share in list(self._by_key.items()):
             if pid in share.users:
                 self._let_go(key, share, pid)
 
     def _let_go(self, key: str, share: Share, pid: int) -> None:
         share.users.discard(pid)
-        share.done.add(pid)
         unfinished = share.starter == pid
         if unfinished or (not share.users and (share.error or len(share.done) >= share.spec.sharers)):
             self._run.destroy(share.life.name)
