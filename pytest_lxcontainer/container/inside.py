@@ -21,24 +21,12 @@ from typing import NoReturn
 from ..rootfs.idmap import IdMap
 from ..rootfs.overlay import Overlay
 from ..rootfs.userns import CLONE_NEWNS, CLONE_NEWUSER, become_root, unshare, write_maps
-from .attach import (
-    CLONE_NEWCGROUP,
-    CLONE_NEWIPC,
-    CLONE_NEWNET,
-    CLONE_NEWPID,
-    CLONE_NEWUTS,
-    Target,
-    setns,
-)
+from .attach import ALL_BUT_USER, PR_SET_DUMPABLE, PR_SET_PDEATHSIG, Target, libc, setns
 from .channel import Channel, Frame
 from .files import Root, perform
 
-PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
 MS_REC, MS_PRIVATE = 0x4000, 0x40000
-ALL_BUT_USER = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET
 _GONE = 3  # ESRCH
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +69,8 @@ def _tell(channel: socket.socket, code: int) -> None:
 
 def _work(place: Target | AtRest, task: Frame, channel: socket.socket) -> None:
     # Before it is in the container: what can be looked into can be made to hand over what it holds.
-    _check(_libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
-    _check(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
+    _check(libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
+    _check(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
     if isinstance(place, Target):
         _work_running(place, task, channel)
     else:
@@ -101,7 +89,7 @@ def _work_at_rest(place: AtRest, task: Frame, channel: socket.socket) -> None:
     def work() -> None:
         in_namespace = not place.idmap.is_identity
         # The kernel gives the map's file of a process that cannot be looked into to root.
-        _check(_libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0))
+        _check(libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0))
         unshare(CLONE_NEWNS | (CLONE_NEWUSER if in_namespace else 0))
         os.write(unshared[1], b".")
         if os.read(mapped[0], 1):
@@ -134,8 +122,8 @@ def _wait_for(pid: int, channel: socket.socket) -> None:
 def _perform(root: str, task: Frame, channel: socket.socket) -> None:
     become_root()
     # Again, since becoming another user clears it.
-    _check(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
-    _check(_libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
+    _check(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
+    _check(libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
     os.umask(0)
     sys.meta_path.clear()
     here = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -148,9 +136,9 @@ def _perform(root: str, task: Frame, channel: socket.socket) -> None:
 
 def _mount(overlay: Overlay) -> None:
     """Mount the container's files over their own upper dir, which nobody else will see."""
-    _check(_libc.mount(b"none", b"/", None, ctypes.c_ulong(MS_REC | MS_PRIVATE), None))
+    _check(libc.mount(b"none", b"/", None, ctypes.c_ulong(MS_REC | MS_PRIVATE), None))
     options = overlay.mount_options().encode()
-    _check(_libc.mount(b"overlay", os.fsencode(overlay.upper_dir), b"overlay", ctypes.c_ulong(0), options))
+    _check(libc.mount(b"overlay", os.fsencode(overlay.upper_dir), b"overlay", ctypes.c_ulong(0), options))
 
 
 def _check(result: int) -> None:

@@ -27,13 +27,12 @@ from typing import NoReturn
 
 from . import seccomp
 from .attach import (
-    CLONE_NEWCGROUP,
-    CLONE_NEWIPC,
-    CLONE_NEWNET,
-    CLONE_NEWNS,
-    CLONE_NEWPID,
+    ALL_BUT_USER,
     CLONE_NEWUSER,
-    CLONE_NEWUTS,
+    PR_CAPBSET_DROP,
+    PR_SET_CHILD_SUBREAPER,
+    PR_SET_DUMPABLE,
+    PR_SET_PDEATHSIG,
     Target,
     become,
     libc,
@@ -46,9 +45,6 @@ NOT_EXECUTABLE = 126
 NOT_FOUND = 127
 
 CLONE_PARENT = 0x00008000
-PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER = 1, 4, 24, 36
-_ALL_BUT_USER = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET
-
 _CLONE = {"x86_64": 56, "aarch64": 220, "riscv64": 220, "s390x": 120, "ppc64le": 120, "armv7l": 120}
 """Number of the clone system call by machine; the flags come first but on s390x."""
 
@@ -152,7 +148,7 @@ def _enter(target: Target, door: int) -> list[int]:
     _close_all_but(door, target.pidfd, *entries)
     _take_defaults()
     sys.meta_path.clear()
-    setns(target.pidfd, _ALL_BUT_USER | (CLONE_NEWUSER if target.user_namespace else 0))
+    setns(target.pidfd, ALL_BUT_USER | (CLONE_NEWUSER if target.user_namespace else 0))
     _hide()
     for capability in target.dropped:
         libc.prctl(PR_CAPBSET_DROP, NUMBERS[capability], 0, 0, 0)

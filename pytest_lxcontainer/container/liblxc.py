@@ -20,11 +20,9 @@ from typing import Any, NoReturn
 import lxc
 
 from ..errors import ContainerError
+from .attach import PR_SET_DUMPABLE, PR_SET_PDEATHSIG
 from .lxc_config import WRITTEN_OUT
 from .spec import ContainerSpec
-
-PR_SET_PDEATHSIG = 1
-PR_SET_DUMPABLE = 4
 
 CANNOT_BECOME, CANNOT_EXECUTE = 254, 255
 STARTED, REFUSED = 0, 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ..container import liblxc
@@ -142,15 +142,15 @@ class Boot:
         assert self.entry_pidfd is not None  # only running containers are entered
         return Target(self.entry_pidfd, entry_files(cgroups), user_namespace, dropped, filters)
 
-    def launch(self, target: Target, spec: ExecSpec, stdio: Sequence[int]) -> int:
-        """Start a command in it, as `Launcher.spawn`; the launcher is made for the first one."""
+    def launch(self, target: Callable[[], Target], spec: ExecSpec, stdio: Sequence[int]) -> int:
+        """Start a command in it, as `Launcher.spawn`; the launcher is made for the first one, where *target* says."""
         if self.launcher is not None:
             try:
                 return self.launcher.spawn(spec, stdio)
             except BrokenPipeError:  # somebody has killed it
                 self.launcher.close()
                 self.launcher = None
-        self.launcher = Launcher(target)
+        self.launcher = Launcher(target())
         return self.launcher.spawn(spec, stdio)
 
     def signal_command(self, number: int) -> None:

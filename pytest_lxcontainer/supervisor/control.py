@@ -26,7 +26,7 @@ from ..errors import (
 from ..network.links import give_address, into_namespace, out_of_namespace, switch_on
 from . import refusals
 from .life import Life
-from .loop import wait
+from .loop import until_gone
 from .work import put, take_away
 
 CONFIG_TIMEOUT = 5.0
@@ -128,12 +128,7 @@ async def _ask_lxc(life: Life, key: str | None) -> Any:
 
 async def _answer(reader: liblxc.Reader) -> Any:
     """Of a process of its own: LXC asks the monitor, and nothing may hold the loop up."""
-    pidfd = os.pidfd_open(reader.pid)
-    try:
-        answered = await wait([pidfd], CONFIG_TIMEOUT)
-    finally:
-        os.close(pidfd)
-    if not answered:
+    if not await until_gone(reader.pid, CONFIG_TIMEOUT):
         reader.kill()
     return reader.result()
 
@@ -146,7 +141,7 @@ async def _add_device(life: Life, host_path: str, path: str) -> None:
     if not path.startswith("/"):
         raise InvalidSettingsError(f"add_device: {path!r} is no absolute path")
     try:
-        life.target()  # which says what stands still
+        life.thawed()
         device = os.stat(host_path)
         node = stage / f"{life.name}.{uuid.uuid4().hex}"
         with device_node(device, node, life.idmap):
@@ -177,7 +172,7 @@ async def _remove_device(life: Life, path: str) -> None:
     if path not in boot.devices:
         raise UnknownItemError(f"container {life.name}: {path} is not from add_device", container=life.name)
     try:
-        life.target()
+        life.thawed()
         await take_away(life, path)
     except OSError as error:
         raise _refused(life, f"device {path} cannot be removed", error) from None
@@ -218,11 +213,7 @@ async def _run(life: Life, what: str, command: list[str]) -> None:
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
-    pidfd = os.pidfd_open(process.pid)
-    try:
-        await wait([pidfd])
-    finally:
-        os.close(pidfd)
+    await until_gone(process.pid)
     _, complaint = process.communicate()
     if process.returncode:
         raise KernelRefusedError(f"container {life.name}: {what}", container=life.name, details=complaint.strip())

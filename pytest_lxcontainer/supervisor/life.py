@@ -28,13 +28,13 @@ from .console import Console
 from .freezing import Freezing
 from .host import Host
 from .leftovers import Leftovers
-from .loop import wait
+from .loop import until_gone, wait
 from .lxc_log import LxcLog
 from .oom import MemoryGuard, spare
 from .owner import Owner
 from .preparing import prepare
 from .reserved import Reserved
-from .work import Works, until_gone
+from .work import Works
 
 ENTERED = ".lxc"
 """LXC's own name for a cgroup of what enters a container."""
@@ -278,6 +278,13 @@ class Life:
             raise refusals.not_running(self.status(), "it is not running", self.console.tail(2000))
         return self.boot
 
+    def thawed(self) -> Boot:
+        """The running boot, or `FrozenError` where what gets in would stand still."""
+        boot = self.running()
+        if self.freezing.frozen:
+            raise refusals.frozen(self.status())
+        return boot
+
     def freeze(self, frozen: bool) -> None:
         """Halt its processes, or let them go on; `AlreadyFrozenError` or `NotFrozenError` where they do already."""
         self.running()
@@ -294,7 +301,8 @@ class Life:
     def exec(self, spec: ExecSpec, stdio: list[int]) -> int:
         """Start a command in it; returns its pid, for the caller to wait for."""
         try:
-            return self.running().launch(self.target(), spec, stdio)
+            boot = self.thawed()
+            return boot.launch(lambda: self._target_of(boot), spec, stdio)
         except OSError as error:
             why = f"cannot run {spec.args[0]}: {error.strerror}"
             raise refusals.not_running(self.status(), why, self.console.tail(2000)) from None
@@ -339,13 +347,6 @@ class Life:
             await self._memory.watch(self.boot.monitor_pidfd)
 
     # its files
-
-    def target(self) -> Target:
-        """How to get into it; `FrozenError` where what gets in would stand still."""
-        boot = self.running()
-        if self.freezing.frozen:
-            raise refusals.frozen(self.status())
-        return self._target_of(boot)
 
     def place(self) -> Target | AtRest:
         """Where its files are: in it, frozen or not, or at rest; `NotRunningError` while it starts."""

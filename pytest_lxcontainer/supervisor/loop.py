@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import os
 import selectors
 import time
 import traceback
@@ -32,6 +33,18 @@ def wait(fds: Iterable[int], timeout: float | None = None) -> Generator[Any, Rea
     """
     ready = yield (tuple(fds), timeout)
     return ready
+
+
+async def until_gone(pid: int, timeout: float | None = None) -> bool:
+    """Wait for the end of a process, whoever's child it is, at most *timeout* seconds; tells whether it has come."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(await wait([pidfd], timeout))
+    finally:
+        os.close(pidfd)
 
 
 class Loop:

@@ -18,7 +18,7 @@ from ..container.spec import ContainerSpec
 from ..errors import LxContainerError, SupervisorError
 from . import control, protocol
 from .life import KILL_GRACE
-from .loop import Loop, wait
+from .loop import Loop, until_gone, wait
 from .protocol import Message
 from .run import Run
 from .shares import Shares
@@ -115,13 +115,7 @@ class Server:
 
     async def _guard(self, pid: int) -> None:
         """When a client process has ended, destroy what it left: a crashed worker's containers."""
-        try:
-            pidfd = os.pidfd_open(pid)
-        except ProcessLookupError:
-            pass
-        else:
-            await wait([pidfd])
-            os.close(pidfd)
+        await until_gone(pid)
         self._guarded.discard(pid)
         self._run.destroy_of(pid)
         self._shares.leave(pid)

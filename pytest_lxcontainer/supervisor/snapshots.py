@@ -16,13 +16,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ..container.liblxc import PR_SET_PDEATHSIG
+from ..container.attach import PR_SET_PDEATHSIG
 from ..errors import ContainerError, StoreError, SupervisorError
 from ..rootfs.made import Made
 from ..rootfs.overlay import may_lack
 from . import protocol, refusals
 from .life import Life
-from .loop import wait
+from .loop import until_gone
 from .run import Run
 
 if TYPE_CHECKING:
@@ -104,14 +104,12 @@ class Snapshots:
     async def _in_fork(self, work: Callable[[], Any]) -> Any:
         """Give what *work* returns, or raise what it raises, from a process of its own."""
         answer = os.memfd_create("lxcontainer-answer")
-        pidfd = -1
         try:
             pid = os.fork()
             if pid == 0:
                 _work(answer, work)
             self._forks.add(pid)
-            pidfd = os.pidfd_open(pid)
-            await wait([pidfd])
+            await until_gone(pid)
             self._forks.discard(pid)
             _, status = os.waitpid(pid, 0)
             os.lseek(answer, 0, os.SEEK_SET)
@@ -119,8 +117,6 @@ class Snapshots:
                 text = file.read()
         finally:
             os.close(answer)
-            if pidfd >= 0:
-                os.close(pidfd)
         if not text:
             code = os.waitstatus_to_exitcode(status)
             raise SupervisorError(f"the process that works on a container's files ended with {code}")

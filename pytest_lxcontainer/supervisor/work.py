@@ -15,7 +15,7 @@ from ..container.channel import Channel, Frame
 from ..container.inside import AtRest, begin
 from ..container.mounting import begin_mount
 from ..errors import ContainerFileError
-from .loop import Loop, wait
+from .loop import Loop, until_gone, wait
 
 if TYPE_CHECKING:
     from .life import Life
@@ -113,22 +113,6 @@ def _refused(life: Life, path: str, code: int, details: str) -> ContainerFileErr
 
 async def _end_of(pid: int) -> int:
     """Wait for a child's end and give its exit code."""
-    pidfd = os.pidfd_open(pid)
-    try:
-        await wait([pidfd])
-    finally:
-        os.close(pidfd)
+    await until_gone(pid)
     _, status = os.waitpid(pid, 0)
     return os.waitstatus_to_exitcode(status)
-
-
-async def until_gone(pid: int, timeout: float) -> None:
-    """Wait for the end of a process that has been killed, no child of this one's perhaps, at most *timeout* seconds."""
-    try:
-        pidfd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        await wait([pidfd], timeout)
-    finally:
-        os.close(pidfd)
