@@ -184,10 +184,12 @@ class LayerDirs:
         pending = [name]
         links = 0
         missing = False
+        in_the_way = ""
         while pending:
             name = pending.pop()
             if name == "..":
                 path = path.rpartition("/")[0]
+                in_the_way = in_the_way if _is_at_or_below(path, in_the_way) else ""
             if name in ("", ".", ".."):
                 continue
             here = self.find_here(path, name)
@@ -202,9 +204,11 @@ class LayerDirs:
                 continue
             path = join(path, name)
             if create and found is not None and not _is_dir(found) and not is_overlay_whiteout(found.status):
-                raise CorruptImageError(f"{path!r} would be a directory, and is something else")
+                in_the_way = path
             missing = missing or not _is_dir(here if create else found)
         # Only now: of what a link names on its way, ".." may take back a part.
+        if in_the_way:
+            raise CorruptImageError(f"{in_the_way!r} would be a directory, and is something else")
         if missing and create:
             self._make_missing(path)
         return path if create or not missing or self._is_there(path) else None
@@ -351,6 +355,10 @@ class LayerDirs:
                 fd = self.fd(parent)
                 if stat.S_ISDIR(os.stat(name or ".", dir_fd=fd, follow_symlinks=False).st_mode):
                     os.utime(name or ".", ns=timestamps(mtime), dir_fd=fd, follow_symlinks=False)
+
+
+def _is_at_or_below(path: str, above: str) -> bool:
+    return f"{path}/".startswith(f"{above}/")
 
 
 def _is_dir(found: Found | None) -> bool:

@@ -227,6 +227,7 @@ class Unpacker:
                 self._remove(directory, name)
                 os.mkdir(name, 0o700, dir_fd=self._dirs.fd(directory))
                 # What was there a moment ago had taken the place of all that the lower layers have here.
+                self._dirs.hide(path)
                 self._whiteouts.append((directory, name))
             self._dirs.remember(clean_path(entry.name, entry.name), path)
             self._attributes.replace(self._dirs.fd(path), entry)

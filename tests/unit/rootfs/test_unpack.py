@@ -19,6 +19,7 @@ from pytest_lxcontainer.rootfs.removal import remove_entry
 
 from .tars import (
     Layers,
+    Member,
     device,
     directory,
     file,
@@ -236,6 +237,33 @@ def test_directory_entry_replaces_a_lower_link(layers: Layers) -> None:
     layers.add(directory("usr"), symlink("bin", "usr"))
     layers.add(directory("bin"), file("bin/foo"))
     assert tree(layers.top) == {"bin": "dir", "bin/foo": ""}
+
+
+def test_parent_link_may_go_through_a_file_and_back(layers: Layers) -> None:
+    layers.add(file("a/file"), symlink("b", "a/file/../c"))
+    layers.add(file("b/new"))
+    assert tree(layers.top) == {"a": "dir", "a/c": "dir", "a/c/new": ""}
+
+
+@pytest.mark.parametrize("target", ["a/file", "a/file/c", "a/file/c/../d", "x/../a/file/."])
+def test_parent_link_may_not_end_at_or_below_a_file(layers: Layers, target: str) -> None:
+    layers.add(file("a/file"), symlink("b", target))
+    with pytest.raises(CorruptImageError, match="'a/file' would be a directory"):
+        layers.add(file("b/new"))
+
+
+@pytest.mark.parametrize("between", [symlink("usr", "nowhere"), file("usr")])
+def test_directory_that_replaces_what_had_replaced_a_lower_one_is_empty(layers: Layers, between: Member) -> None:
+    layers.add(directory("usr"), file("usr/lib"), file("usr/bin/x"))
+    layers.add(between, directory("usr"), file("usr/lib/new"), hard_link("usr/b", "usr/lib/new"))
+    assert tree(layers.top) == {"usr": "dir", "usr/b": "", "usr/lib": "dir", "usr/lib/new": ""}
+    assert is_opaque(layers.top / "usr")
+
+
+def test_hard_link_to_what_the_layer_has_replaced_is_refused(layers: Layers) -> None:
+    layers.add(directory("usr"), file("usr/lib", "x"))
+    with pytest.raises(CorruptImageError, match="absent"):
+        layers.add(symlink("usr", "nowhere"), directory("usr"), hard_link("b", "usr/lib"))
 
 
 def test_endless_links_are_refused(layers: Layers) -> None:
