@@ -139,8 +139,11 @@ class Backend(Control, Protocol):
     def list_files(self, name: str, path: str) -> list[str] | None:
         """Names in a directory, an empty list for anything else that exists, ``None`` for what does not."""
 
-    def snapshot(self, name: str) -> tuple[str, ...]:
-        """Seal what it has written as one more layer, running or not; returns all its layers then, base first."""
+    def snapshot(self, name: str, directory: str | None = None) -> tuple[str, ...]:
+        """Seal what it has written as one more layer, running or not; returns all its layers then, base first.
+
+        The layer is *directory*, an empty one that stays the caller's, or goes with the run.
+        """
 
     def restore(self, name: str, lower_dirs: Sequence[str]) -> Status:
         """Give it the files of *lower_dirs* (base first) and no others; it is killed first where it runs."""

@@ -63,6 +63,10 @@ class Snapshots(Commands):
         self._snapshots.append(made)
         return made
 
+    def seal(self, directory: Path) -> None:
+        """Copy what it has written into *directory*, which is empty, as a layer above those of its image."""
+        self._timed("snapshot", partial(self._backend.snapshot, self.id, str(directory)))
+
     def diff(self, since: Image | None = None) -> list[Change]:
         """What has changed since *since*, a snapshot or another image (default: the one it was made of), by path.
 

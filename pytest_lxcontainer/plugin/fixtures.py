@@ -12,6 +12,7 @@ from .choice import IMAGE_OF_FIXTURE, Choice, marked, name_of_param, param_of, w
 from .images import hand_over, uses_of
 from .options import chosen_images, settings_of
 from .report import track
+from .reset import check_reset, reset_between_tests
 from .run import RUN, end_run, group_of
 from .shared import GROUP, called_in_class, place_of_caller, share_of
 from .terminal import drawing
@@ -123,18 +124,22 @@ def lxc_container(
     params: Iterable[Any] | None = None,
     ids: Sequence[Any] | Callable[[Any], Any] | None = None,
     autouse: bool = False,
+    reset: Literal["test"] | None = None,
     **settings: Any,
 ) -> Callable[..., Container]:
-    """Make a fixture that gives a container of *image* (a reference or an `Image`), one for each *scope*.
+    """Make a fixture that gives a container of *image* (reference, `Image` or template), one for each *scope*.
 
     Assign it to the fixture's name in a conftest or test module: ``redis = lxc_container("redis:7", scope="module")``.
     Scope ``"run"`` is one for all workers of xdist, and the session's without xdist. *params* are images, or mappings
     of settings with or without ``image``: whoever uses the fixture runs once for each. *scope*, *ids* and *autouse* are
-    as for `pytest.fixture`. *settings* are those of `ContainerSettings`, and ``name``.
+    as for `pytest.fixture`. With *reset* ``"test"`` a container that serves several tests gets the files of its image
+    again, and its command is started anew, before each further test that asks for the fixture by name: as fresh as a new
+    one, at the same address. *settings* are those of `ContainerSettings`, and ``name``.
     """
     params = list(params) if params is not None else None
     if not callable(scope) and scope not in SCOPES:
         raise pytest.UsageError(f"lxc_container: no scope {scope!r}; one of: {', '.join(SCOPES)}")
+    check_reset(reset, scope)
     place = place_of_caller()
 
     # In a class it is a method, which gets the class.
@@ -145,7 +150,10 @@ def lxc_container(
                 f"fixture {request.fixturename!r}: neither lxc_container nor a parameter names an image"
             )
         share = share_of(request, place, chosen[0]) if _is_run(scope, request) else None
-        return _started(request, _lxc_provisioner, chosen, share)
+        started = _started(request, _lxc_provisioner, chosen, share)
+        if reset is not None:
+            reset_between_tests(request, started)
+        return started
 
     function: Any = classmethod(fixture) if called_in_class() else fixture
     setattr(function, IMAGE_OF_FIXTURE, image)

@@ -42,9 +42,8 @@ def _place(frame: FrameType | None) -> str:
 def share_of(request: pytest.FixtureRequest, place: str, image: Any) -> Share:
     """What the workers share by this fixture, with this *image* and its parameter."""
     from ..container.shared import Share
-    from ..image.image import Image
 
-    named = image.reference if isinstance(image, Image) else image
+    named = getattr(image, "reference", None) or getattr(image, "title", image)
     param = name_of_param(getattr(request, "param", None)) or ""
     return Share(f"{place} {request.fixturename} {named} {param}", _count_of_workers(request.config))
 

@@ -167,9 +167,9 @@ class SupervisorClient(WorkClient, ControlClient):
         table: dict[str, Any] = self._ask("names")
         return table
 
-    def snapshot(self, name: str) -> tuple[str, ...]:
+    def snapshot(self, name: str, directory: str | None = None) -> tuple[str, ...]:
         """See `Backend`."""
-        return tuple(self._ask("snapshot", name=name))
+        return tuple(self._ask("snapshot", name=name, directory=directory))
 
     def restore(self, name: str, lower_dirs: Sequence[str]) -> Status:
         """See `Backend`."""

@@ -289,7 +289,7 @@ class Server:
         return self._run.table()
 
     async def _snapshot(self, call: _Call) -> Any:
-        return await self._snapshots.seal(self._run.life(call.message["name"]))
+        return await self._snapshots.seal(self._run.life(call.message["name"]), call.message["directory"])
 
     async def _restore(self, call: _Call) -> Any:
         life = self._run.life(call.message["name"])

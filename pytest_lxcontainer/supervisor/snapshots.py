@@ -51,25 +51,31 @@ class Snapshots:
             os.waitpid(pid, 0)
         self._forks.clear()
 
-    async def seal(self, life: Life) -> list[str]:
+    async def seal(self, life: Life, directory: str | None) -> list[str]:
         """A copy of what *life* has written as a layer on top of its own, all of which are returned, base first.
 
-        Its processes stand still meanwhile, where it has cgroups of its own.
+        The copy is made in *directory*, which is empty and the caller's, else in one of the run's. Its processes stand
+        still meanwhile, where it has cgroups of its own.
         """
-        self._count += 1
-        target = self._directory / str(self._count)
-        target.mkdir(mode=0o700)
+        target = self._new_directory() if directory is None else Path(directory)
         overlay, made = _overlay_of(life), _made(life)
         life.hold()
         try:
             await self._in_fork(lambda: _sandbox(life).seal(overlay, target, made))
             self._check(life)
         except BaseException:
-            self._run.discard(target)
+            if directory is None:
+                self._run.discard(target)
             raise
         finally:
             life.let_go()
         return [*life.spec.lower_dirs, str(target)]
+
+    def _new_directory(self) -> Path:
+        self._count += 1
+        path = self._directory / str(self._count)
+        path.mkdir(mode=0o700)
+        return path
 
     async def differences(self, life: Life, since: Sequence[str]) -> list[Any]:
         """What *life*'s files differ by from the stack *since* (base first); see `rootfs.diff.Difference`."""
