@@ -63,7 +63,8 @@ class Template:
     @property
     def title(self) -> str:
         """How it is shown: ``postgres:15+load_schema``."""
-        return f"{getattr(self.image, 'title', self.image)}+{self.name}"
+        image = self.image.title if isinstance(self.image, (Image, Template)) else self.image
+        return f"{image}+{self.name}"
 
     @property
     def name(self) -> str:

@@ -133,8 +133,8 @@ def lxc_container(
     Scope ``"run"`` is one for all workers of xdist, and the session's without xdist. *params* are images, or mappings
     of settings with or without ``image``: whoever uses the fixture runs once for each. *scope*, *ids* and *autouse* are
     as for `pytest.fixture`. With *reset* ``"test"`` a container that serves several tests gets the files of its image
-    again, and its command is started anew, before each further test that asks for the fixture by name: as fresh as a new
-    one, at the same address. *settings* are those of `ContainerSettings`, and ``name``.
+    again, and its command is started anew, before each further test that asks for the fixture by name: as fresh as a
+    new one, at the same address. *settings* are those of `ContainerSettings`, and ``name``.
     """
     params = list(params) if params is not None else None
     if not callable(scope) and scope not in SCOPES:

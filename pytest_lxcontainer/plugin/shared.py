@@ -43,7 +43,7 @@ def share_of(request: pytest.FixtureRequest, place: str, image: Any) -> Share:
     """What the workers share by this fixture, with this *image* and its parameter."""
     from ..container.shared import Share
 
-    named = getattr(image, "reference", None) or getattr(image, "title", image)
+    named = name_of_param(image) or image
     param = name_of_param(getattr(request, "param", None)) or ""
     return Share(f"{place} {request.fixturename} {named} {param}", _count_of_workers(request.config))
 
