@@ -11,6 +11,9 @@ import pytest
 IMAGE_OF_FIXTURE = "lxc_image"
 """Attribute of a fixture made by `lxc_container`."""
 
+PLACE_OF_FIXTURE = "lxc_place"
+"""Another one: where it is defined."""
+
 _PACKAGE = __name__.rpartition(".")[0]
 _ITEM = pytest.StashKey[pytest.Item]()
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from .choice import IMAGE_OF_FIXTURE, Choice, marked, name_of_param, param_of, with_param
+from .choice import IMAGE_OF_FIXTURE, PLACE_OF_FIXTURE, Choice, marked, name_of_param, param_of, with_param
 from .images import hand_over, uses_of
 from .options import chosen_images, settings_of
+from .pool import coming_after
 from .report import track
 from .reset import check_reset, reset_between_tests
 from .run import RUN, end_run, group_of
@@ -54,7 +55,7 @@ def container(request: pytest.FixtureRequest, _lxc_provisioner: Provisioner) -> 
     image, settings = with_param(marked(request.node), param_of(request, chosen_images(request.config)))
     if image is None:
         image = chosen_images(request.config)[0]
-    return _started(request, _lxc_provisioner, (image, settings))
+    return _started(request, _lxc_provisioner, (image, settings), coming=coming_after(request))
 
 
 @pytest.fixture
@@ -150,13 +151,14 @@ def lxc_container(
                 f"fixture {request.fixturename!r}: neither lxc_container nor a parameter names an image"
             )
         share = share_of(request, place, chosen[0]) if _is_run(scope, request) else None
-        started = _started(request, _lxc_provisioner, chosen, share)
+        started = _started(request, _lxc_provisioner, chosen, share, coming_after(request))
         if reset is not None:
             reset_between_tests(request, started)
         return started
 
     function: Any = classmethod(fixture) if called_in_class() else fixture
     setattr(function, IMAGE_OF_FIXTURE, image)
+    setattr(function, PLACE_OF_FIXTURE, place)
     return pytest.fixture(scope=_for_pytest(scope), params=params, ids=ids or name_of_param, autouse=autouse)(function)
 
 
@@ -180,14 +182,22 @@ def _image_and_settings(name: str, settings: Mapping[str, Any]) -> Choice:
 
 
 def _started(
-    request: pytest.FixtureRequest, provisioner: Provisioner, choice: Choice, share: Share | None = None
+    request: pytest.FixtureRequest,
+    provisioner: Provisioner,
+    choice: Choice,
+    share: Share | None = None,
+    coming: int | None = None,
 ) -> Container:
     __tracebackhide__ = True
-    return _made(request, provisioner, choice, share).start()
+    return _made(request, provisioner, choice, share, coming).start()
 
 
 def _made(
-    request: pytest.FixtureRequest, provisioner: Provisioner, choice: Choice, share: Share | None = None
+    request: pytest.FixtureRequest,
+    provisioner: Provisioner,
+    choice: Choice,
+    share: Share | None = None,
+    coming: int | None = None,
 ) -> Container:
     """A container that is not started, but known to the report and to its removal.
 
@@ -197,7 +207,8 @@ def _made(
     __tracebackhide__ = True
     image, settings = choice
     with _host_ready(request.config):
-        container = provisioner.clone(image, group=GROUP if share else group_of(request), share=share, **settings)
+        group = GROUP if share else group_of(request)
+        container = provisioner.clone(image, group=group, share=share, coming=coming, **settings)
     request.addfinalizer(container.release)
     track(request, container)
     return container

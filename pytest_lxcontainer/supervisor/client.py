@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..container.backend import ExecSpec, Status
+from ..container.pooled import Demand
 from ..container.spec import ContainerSpec
 from ..container.stats import Stats
 from ..errors import HostNotReadyError, LxContainerError, SupervisorError
@@ -64,7 +65,7 @@ class SupervisorClient(WorkClient, ControlClient):
         """Make sure the run has its supervisor; raises what kept it from starting."""
         with self._lock:
             if not self._started:
-                if not self._try_connect():
+                if not self._finds_one():
                     self._spawn()
                 self._started = True
 
@@ -99,6 +100,11 @@ class SupervisorClient(WorkClient, ControlClient):
     def create(self, spec: ContainerSpec) -> Status:
         """See `Backend`."""
         return _status(self._ask("create", spec=spec.to_dict()))
+
+    def take(self, spec: ContainerSpec, demand: Demand) -> tuple[Status, bool]:
+        """See `Backend`."""
+        answer = self._ask("take", spec=spec.to_dict(), demand=demand.to_dict())
+        return _status(answer["status"]), answer["is_ready"]
 
     def share(self, spec: ContainerSpec, timeout: float) -> tuple[Status, bool]:
         """See `Backend`."""
@@ -228,6 +234,15 @@ class SupervisorClient(WorkClient, ControlClient):
             connection.close()
             raise
         return connection
+
+    def _finds_one(self) -> bool:
+        """Whether there is one that answers: it can be connected to before it has made the run's directory."""
+        try:
+            with self._connect() as connection:
+                _exchange(connection, {"do": "names"})
+        except (OSError, SupervisorError):
+            return False
+        return True
 
     def _try_connect(self) -> bool:
         try:

@@ -9,6 +9,10 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
+import traceback
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -25,10 +29,14 @@ class Janitor:
         self._socket: socket.socket | None = None
         self._pid = 0
 
-    def remove(self, path: Path) -> None:
-        """Have *path* removed soon."""
+    def prepare(self) -> None:
+        """Start the process ahead of need: an ordinary user's takes some tenths of a second of a processor."""
         if self._socket is None:
             self._fork()
+
+    def remove(self, path: Path) -> None:
+        """Have *path* removed soon."""
+        self.prepare()
         assert self._socket is not None  # _fork made it
         self._socket.send(os.fsencode(path))
 
@@ -44,24 +52,31 @@ class Janitor:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._pid = os.fork()
         if self._pid == 0:
-            self._socket.close()
             _serve(theirs, self._idmap)
         theirs.close()
 
 
 def _serve(requests: socket.socket, idmap: IdMap) -> NoReturn:
     try:
-        # Imported here: the supervisor itself, which every fork copies, does without them.
-        import traceback
-
+        # What the supervisor has open, running containers' pipes among it, must end with the supervisor.
+        os.closerange(3, requests.fileno())
+        os.closerange(requests.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
+        sys.stderr = os.fdopen(2, "w", closefd=False)  # whatever it was
+        # Imported here: the supervisor itself, which every fork copies, does without it.
         from ..rootfs.sandbox import Sandbox
 
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         with Sandbox(idmap) as sandbox:
+            if os.geteuid() != 0:  # root removes without its help
+                _attempt(sandbox.start)
             while path := requests.recv(_MAX_PATH):
-                try:
-                    sandbox.remove(Path(os.fsdecode(path)))
-                except Exception:
-                    traceback.print_exc()
+                _attempt(partial(sandbox.remove, Path(os.fsdecode(path))))
     finally:
         os._exit(0)
+
+
+def _attempt(work: Callable[[], None]) -> None:
+    try:
+        work()
+    except Exception:
+        traceback.print_exc()

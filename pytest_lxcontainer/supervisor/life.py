@@ -93,6 +93,8 @@ class Life:
         self.works = Works()
         self.boot: Boot | None = None
         self.held = False
+        self.pause = PROBE_INTERVAL
+        """Seconds between looks at how far a start has come."""
         self._log_start = 0
         self._killed = False
         self._oom: OomWatch | None = None
@@ -173,7 +175,7 @@ class Life:
                     container=self.name,
                     details="\n".join(problems_in(self._log())),
                 )
-            await wait([boot.monitor_pidfd], PROBE_INTERVAL)
+            await wait([boot.monitor_pidfd], self.pause)
         self.guard_memory()
         await self._first_moment(boot)
         if boot.ended():
@@ -196,7 +198,7 @@ class Life:
             state = boot.command_state()
             if state == "S" or (state and time.monotonic() - begin > FIRST_MOMENT):
                 return
-            await wait([boot.monitor_pidfd], PROBE_INTERVAL)
+            await wait([boot.monitor_pidfd], self.pause)
 
     def _check_start(self, boot: Boot) -> None:
         """Raise `StartFailedError` unless the command was executed before the monitor ended."""

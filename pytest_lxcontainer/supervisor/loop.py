@@ -2,6 +2,10 @@
 
 One thread because the supervisor forks for everything it does; small because each fork copies it, and its
 start is part of every run's first container. One primitive, `wait`, is all its coroutines await.
+
+poll(2), not epoll(7): a descriptor may be closed while somebody waits for it. epoll knows open files rather than
+descriptors, so where a fork has the file open as well it would go on telling of it, under a number that is another
+file's by then, and could not be made to stop. poll looks at what a number is each time, and tells of a closed one.
 """
 
 from __future__ import annotations
@@ -22,7 +26,10 @@ Ready = frozenset[int]
 
 @coroutine
 def wait(fds: Iterable[int], timeout: float | None = None) -> Generator[Any, Ready, Ready]:
-    """Wait until one of *fds* is readable, at most *timeout* seconds; returns those that are (none: time is up)."""
+    """Wait until one of *fds* is readable, at most *timeout* seconds; returns those that are (none: time is up).
+
+    One that is at its end or has been closed counts as readable.
+    """
     ready = yield (tuple(fds), timeout)
     return ready
 
@@ -31,7 +38,7 @@ class Loop:
     """Runs coroutines until it is told to stop."""
 
     def __init__(self) -> None:
-        self._selector = selectors.DefaultSelector()
+        self._selector = selectors.PollSelector()
         self._waiters: dict[int, list[_Wait]] = {}
         self._timers: list[tuple[float, int, _Wait]] = []
         self._ready: deque[Callable[[], None]] = deque()
@@ -53,10 +60,6 @@ class Loop:
                 self._ready.popleft()()
             if not self._stopped:
                 self._poll()
-
-    def close(self) -> None:
-        """Give the kernel's poll object back."""
-        self._selector.close()
 
     def _poll(self) -> None:
         for key, _ in self._selector.select(self._until_next_timer()):
@@ -82,19 +85,16 @@ class Loop:
         waiter = _Wait(work, fds)
         try:
             self._suspend(waiter, timeout)
-        except (OSError, ValueError):  # a descriptor that is closed, or of a kind that cannot be waited for
+        except ValueError:  # no descriptor
             traceback.print_exc()
             self._forget(waiter)
             work.close()
 
     def _suspend(self, waiter: _Wait, timeout: float | None) -> None:
         for fd in waiter.fds:
-            waiters = self._waiters.setdefault(fd, [])
-            if waiters:
-                # If fd was closed while they waited, the kernel has forgotten it, and this is another of its number.
-                self._selector.unregister(fd)
-            waiters.append(waiter)
-            self._selector.register(fd, selectors.EVENT_READ)
+            if fd not in self._waiters:
+                self._selector.register(fd, selectors.EVENT_READ)
+            self._waiters.setdefault(fd, []).append(waiter)
         if timeout is not None:
             heapq.heappush(self._timers, (time.monotonic() + timeout, next(self._serial), waiter))
 

@@ -100,6 +100,11 @@ class Snapshots:
         finally:
             life.let_go()
 
+    async def make_dirs(self, life: Life) -> None:
+        """Make the directories of a new container that its layers do not have: where it works, and its volumes."""
+        if _lacking(life):
+            await self._in_fork(lambda: _make_dirs(life))
+
     def _check(self, life: Life) -> None:
         if self._run.lives.get(life.name) is not life:
             raise ContainerError(f"container {life.name} was destroyed meanwhile", container=life.name)
@@ -162,12 +167,15 @@ def _sandbox(life: Life) -> Sandbox:
 
 def _make_dirs(life: Life) -> None:
     """Make what was made for it when it was created, and has gone with its upper dir."""
-    overlay = _overlay_of(life)
-    lacking = [path for path in (life.spec.cwd, *life.spec.volumes) if may_lack(overlay.lower_dirs, path)]
-    if lacking:
+    if lacking := _lacking(life):
         with _sandbox(life) as sandbox:
             for path in lacking:
-                sandbox.make_dirs(overlay, path)
+                sandbox.make_dirs(_overlay_of(life), path)
+
+
+def _lacking(life: Life) -> list[str]:
+    lower_dirs = _overlay_of(life).lower_dirs
+    return [path for path in (life.spec.cwd, *life.spec.volumes) if may_lack(lower_dirs, path)]
 
 
 def _overlay_of(life: Life) -> Overlay:

@@ -67,7 +67,7 @@ def test_a_template_wherever_an_image_is_asked_for(inner: Inner) -> None:
         from conftest import seeded
         from pytest_lxcontainer import lxc_container
 
-        several = lxc_container(params=["busybox", seeded, {"image": seeded, "env": {"A": "1"}}])
+        several = lxc_container(params=["busybox", seeded, {"image": seeded, "hostname": "other"}])
         shared = lxc_container(seeded, scope="run")
 
         @pytest.mark.container(seeded)
@@ -86,7 +86,7 @@ def test_a_template_wherever_an_image_is_asked_for(inner: Inner) -> None:
     """
     result = inner.run("-v", "-n", "2", conftest=seeded(inner), test_it=test)
     result.assert_outcomes(passed=6)
-    assert "test_params[busybox+seed]" in lines(result)
+    assert "test_params[busybox+seed]" in lines(result) and "[busybox+seed-hostname=other]" in lines(result)
     assert prepared(inner) == 1
 
 

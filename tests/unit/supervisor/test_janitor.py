@@ -56,6 +56,25 @@ def test_what_is_gone_already_does_not_stop_it(tmp_path: Path, janitor: Janitor)
     assert not tree.exists()
 
 
+def test_one_that_was_prepared_removes(tmp_path: Path, janitor: Janitor) -> None:
+    janitor.prepare()
+    janitor.prepare()
+    tree = make_tree(tmp_path / "tree")
+    janitor.remove(tree)
+    janitor.finish()
+    assert not tree.exists()
+
+
+def test_it_keeps_nothing_open_that_was_when_it_began(janitor: Janitor) -> None:
+    reader, writer = os.pipe()
+    janitor.prepare()
+    os.close(writer)
+    assert os.read(reader, 1) == b""  # the end, though the janitor goes on
+    os.close(reader)
+    assert os.waitpid(janitor._pid, os.WNOHANG) == (0, 0)
+    janitor.finish()
+
+
 def test_it_can_be_finished_unused_and_used_again(tmp_path: Path, janitor: Janitor) -> None:
     janitor.finish()
     tree = make_tree(tmp_path / "tree")
