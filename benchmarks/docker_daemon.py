@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+
+from memory import running_with
+from traces import no_traces
 
 START_TIMEOUT = 30.0
 BRIDGE = "lxbench0"
@@ -26,7 +27,7 @@ def docker_daemon(directory: Path) -> Iterator[str]:
     Containers are on a bridge of their own. Without iptables they reach no further than this host, which keeps the
     host's firewall as it is and spares Docker some work.
     """
-    with _no_traces(), _bridge(), (directory / "log").open("wb") as log:
+    with no_traces(_MADE_OUTSIDE, cgroups=("docker",)), _bridge(), (directory / "log").open("wb") as log:
         daemon = subprocess.Popen(_command(directory), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
             _await_socket(daemon, directory)
@@ -35,6 +36,12 @@ def docker_daemon(directory: Path) -> Iterator[str]:
             # setpriv and unshare hand no signal on; their death is the daemon's and its containers'.
             daemon.kill()
             daemon.wait()
+
+
+def daemon_pid(directory: Path) -> int:
+    """The process of the daemon that runs with *directory*; containerd, shims and proxies are its descendants."""
+    (pid,) = (pid for pid in running_with(directory) if Path(f"/proc/{pid}/comm").read_text() == "dockerd\n")
+    return pid
 
 
 def _command(directory: Path) -> list[str]:
@@ -70,29 +77,3 @@ def _bridge() -> Iterator[None]:
         yield
     finally:
         subprocess.run(["ip", "link", "delete", "dev", BRIDGE], check=True)
-
-
-@contextlib.contextmanager
-def _no_traces() -> Iterator[None]:
-    fresh = [path for path in _MADE_OUTSIDE if not path.exists()]
-    cgroups = {path for path in Path("/sys/fs/cgroup").glob("*/docker")}
-    try:
-        yield
-    finally:
-        for path in fresh:
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
-        for path in set(Path("/sys/fs/cgroup").glob("*/docker")) - cgroups:
-            _remove_cgroup(path)
-
-
-def _remove_cgroup(path: Path) -> None:
-    for directory, _, _ in os.walk(path, topdown=False):
-        # The kernel needs a moment to let go of processes that were killed.
-        for _ in range(100):
-            with contextlib.suppress(OSError):
-                Path(directory).rmdir()
-                break
-            time.sleep(0.02)

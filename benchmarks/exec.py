@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from docker_daemon import docker_daemon
+from surroundings import docker_reference
 
 from pytest_lxcontainer import Provisioner, Settings
 
@@ -68,8 +69,6 @@ def container(image: str, scratch: Path) -> Iterator[Callable[[], object]]:
 @contextlib.contextmanager
 def docker(image: str, scratch: Path) -> Iterator[Callable[[], object]]:
     """Give what runs `true` in one of Docker's containers, through its command line."""
-    from lifecycle import docker_reference
-
     directory = scratch / "docker"
     directory.mkdir()
     with docker_daemon(directory) as host:

@@ -22,7 +22,7 @@ from importlib import metadata
 from pathlib import Path
 
 from docker_daemon import docker_daemon
-from surroundings import prepare, registry_address, scratch_directory
+from surroundings import docker_reference, linux, prepare, said, scratch_directory, unpacked
 from workers import HERE, STAGES, Cycle, bwrap_cycle, plugin_command, testcontainers_python, worker
 
 GIB = 1 << 30
@@ -87,20 +87,6 @@ def subjects(options: argparse.Namespace, scratch: Path) -> Iterator[Subjects]:
         }
 
 
-def docker_reference(image: str) -> str:
-    """The name under which Docker finds on the loopback registry what the plugin asks a mirror for."""
-    return f"{registry_address()}/{image if '/' in image else 'library/' + image}"
-
-
-def unpacked(image: str, scratch: Path) -> Path:
-    """The lowest layer of *image* as a directory, for bubblewrap."""
-    from pytest_lxcontainer import Provisioner, Settings
-
-    settings = Settings(store=scratch / "floor", mirrors=Settings.from_environment().mirrors)
-    with Provisioner(settings) as provisioner:
-        return provisioner.pull(image).lower_dirs[0]
-
-
 def interleaved(chosen: Subjects, rounds: int, warmup: int) -> dict[str, list[Cycle]]:
     """A B C A B C ...: what disturbs the machine for a while disturbs all of them."""
     cycles: dict[str, list[Cycle]] = {name: [] for name in chosen}
@@ -155,7 +141,7 @@ def machine(scratch: Path) -> dict[str, str]:
     shown = subprocess.run(pip, capture_output=True, text=True, check=True).stdout
     return {
         "cores": str(os.cpu_count()),
-        "Linux": re.match(r"[\d.]*\d", platform.release())[0],  # type: ignore[index]  # a release begins with a number
+        "Linux": linux(),
         "Python": platform.python_version(),
         "pytest": metadata.version("pytest"),
         "plugin": metadata.version("pytest-lxcontainer"),
@@ -164,11 +150,6 @@ def machine(scratch: Path) -> dict[str, str]:
         "testcontainers": re.findall(r"(?m)^Version: (.*)", shown)[0],
         "bubblewrap": said("bwrap", "--version"),
     }
-
-
-def said(*command: str) -> str:
-    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return re.findall(r"\d+(?:\.\d+)+", output)[0]
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from pytest_lxcontainer import Container
+
 _CYCLES = int(os.environ["BENCH_CYCLES"])
 _IMAGE = os.environ["BENCH_IMAGE"]
 _BALLAST_BYTES = int(os.environ["BENCH_BALLAST"])
@@ -35,9 +37,9 @@ def ballast() -> bytearray:
 
 @pytest.fixture
 def stamps(benchmark_socket: Any, ballast: bytearray) -> Iterator[dict[str, float]]:
-    """Set up before the container and so torn down after it: what passes in between is its teardown."""
+    """Set up right before the container, and so torn down right after it: what passes in between is its teardown."""
     benchmark_socket.readline()
-    stamps: dict[str, float] = {}
+    stamps = {"requested": time.perf_counter()}
     yield stamps
     stamps["gone"] = time.perf_counter()
     spans = {
@@ -50,9 +52,7 @@ def stamps(benchmark_socket: Any, ballast: bytearray) -> Iterator[dict[str, floa
 
 
 @pytest.fixture
-def measured(stamps: dict[str, float], request: pytest.FixtureRequest) -> Iterator[None]:
-    stamps["requested"] = time.perf_counter()
-    container = request.getfixturevalue("container")
+def measured(stamps: dict[str, float], container: Container) -> Iterator[None]:
     stamps["usable"] = time.perf_counter()
     result = container.exec(["true"])
     stamps["executed"] = time.perf_counter()
@@ -63,5 +63,5 @@ def measured(stamps: dict[str, float], request: pytest.FixtureRequest) -> Iterat
 
 @pytest.mark.container(_IMAGE, command=["sleep", "infinity"])
 @pytest.mark.parametrize("cycle", range(_CYCLES))
-def test_cycle(measured: None, cycle: int) -> None:
+def test_cycle(stamps: dict[str, float], container: Container, measured: None, cycle: int) -> None:
     pass

@@ -12,7 +12,6 @@ import contextlib
 import json
 import os
 import platform
-import re
 import shutil
 import statistics
 import subprocess
@@ -23,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from docker_daemon import docker_daemon
-from memory import PeakMemory
-from surroundings import HERE, prepare, registry_address, scratch_directory
+from memory import PeakMemory, running_with
+from surroundings import HERE, linux, prepare, registry_address, said, scratch_directory
 
 LARGE = "bench/postgis:15"
 PLUGIN, REFERENCE = "lxcontainer pull", "docker pull"
@@ -153,16 +152,6 @@ def timed(*command: str, env: Mapping[str, str] | None = None, also: Sequence[in
     return Pull(seconds, memory.peak)
 
 
-def running_with(directory: Path) -> list[int]:
-    """The processes that *directory* was given to on their command lines."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            if str(directory).encode() in path.read_bytes():
-                found.append(int(path.parent.name))
-    return found
-
-
 def interleaved(chosen: Subjects, rounds: int) -> dict[str, list[Pull]]:
     """A B C A B C ...: what disturbs the machine for a while disturbs all of them. One round more goes before."""
     pulls: dict[str, list[Pull]] = {name: [] for name in chosen}
@@ -200,15 +189,10 @@ def machine() -> dict[str, str]:
     """What the figures depend on."""
     return {
         "cores": str(os.cpu_count()),
-        "Linux": re.match(r"[\d.]*\d", platform.release())[0],  # type: ignore[index]  # a release begins with a number
+        "Linux": linux(),
         "Python": platform.python_version(),
-        **{tool: version(tool) for tool in ("dockerd", "podman", "skopeo", "umoci")},
+        **{tool: said(tool, "--version") for tool in ("dockerd", "podman", "skopeo", "umoci")},
     }
-
-
-def version(tool: str) -> str:
-    output = subprocess.run([tool, "--version"], capture_output=True, text=True, check=True).stdout
-    return re.findall(r"\d+(?:\.\d+)+", output)[0]
 
 
 if __name__ == "__main__":

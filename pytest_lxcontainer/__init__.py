@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from .image.image import Image as Image
     from .image.reference import Reference as Reference
     from .plugin.maker import lxc_container as lxc_container
+    from .plugin.templates import lxc_template as lxc_template
     from .provision import Provisioner as Provisioner
     from .provision import Settings as Settings
+    from .template import Template as Template
 
 _HOMES = {
     "ByteSize": "container.units",
@@ -40,7 +42,9 @@ _HOMES = {
     "Settings": "provision",
     "Stats": "container.stats",
     "errors": "errors",
+    "Template": "template",
     "lxc_container": "plugin.maker",
+    "lxc_template": "plugin.templates",
     "wait": "container.wait",
 }
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from .container.backend import Backend
 from .container.container import Container
+from .container.pooled import PooledContainer, may_be_started_ahead
 from .container.resolve import resolve, traits_of
 from .container.settings import ContainerSettings
 from .container.shared import Share, SharedContainer
@@ -32,6 +33,7 @@ from .store.images import ImageRecord
 from .store.layout import Layout
 from .supervisor.client import SupervisorClient
 from .supervisor.owner import Owner
+from .template import Template, Templates
 
 __all__ = ["Provisioner", "RunIdentity", "Settings", "parse_mirrors", "parse_timeout"]
 
@@ -89,6 +91,7 @@ class Provisioner:
         asks = self._uses.asks and self.settings.pull == "missing"
         pulled = replace(self.settings, pull="always") if asks else self.settings
         self._puller = Puller(self.layout, pulled, self._sandboxes, pins=self._uses, watch=watch)
+        self._templates = Templates(self.layout, self._sandboxes)
         self._other_backend = backend
         self._supervisor = SupervisorClient(self.identity.run_id, self.layout.runs_dir, self.identity.owner)
         self._started = False
@@ -161,48 +164,61 @@ class Provisioner:
 
     def clone(
         self,
-        image: str | ImageName | Image,
+        image: str | ImageName | Image | Template,
         command: Any = None,
         *,
         name: str | None = None,
         group: str | None = None,
         share: Share | None = None,
+        coming: int | None = None,
         **settings: Any,
     ) -> Container:
         """A new container of *image* that has its directory and address, and is not started.
 
-        *name* is its host name. Containers of one *group* resolve one another by name. With *share* it is the one that
-        other processes of the run have, or are to have, in common with this (`SharedContainer`). The rest is as in
+        A template is made first where there is none yet, and its settings are the defaults. *name* is the host name.
+        Containers of one *group* resolve one another by name. With *share* it is the one that
+        other processes of the run have, or are to have, in common with this (`SharedContainer`). With
+        *coming*, so many more that are the same will be asked for soon, and it may be one that was started ahead
+        (`PooledContainer`). The rest is as in
         `ContainerSettings`.
         """
-        wanted = ContainerSettings.of(command=command, **settings)
-        pulled = self._image_for(image, wanted.privileged)
+        given = {**settings, "command": command}
+        wanted = ContainerSettings.of(**(image.with_settings(given) if isinstance(image, Template) else given))
+        found = self._image_for(image, wanted.privileged)
         try:
-            return self._clone(pulled, wanted, name, group, share)
+            return self._clone(found, wanted, name, group, share or coming)
         except StoreError:
-            if is_there(pulled):
+            if is_there(found):
                 raise
         # A prune came before this run could say that it uses the image.
-        return self._clone(self._image_for(pulled, wanted.privileged), wanted, name, group, share)
+        return self._clone(self._image_for(image, wanted.privileged), wanted, name, group, share or coming)
 
     def _clone(
-        self, pulled: Image, wanted: ContainerSettings, name: str | None, group: str | None, share: Share | None
+        self, pulled: Image, wanted: ContainerSettings, name: str | None, group: str | None, share: Share | int | None
     ) -> Container:
         files = self._sandboxes.stack(pulled.lower_dirs, privileged=wanted.privileged)
         spec = resolve(pulled, files, wanted, name, group or uuid.uuid4().hex)
         backend = self.backend
         self._claim(pulled)
         traits = traits_of(pulled, wanted, spec, self.settings.timeout, self._observer)
-        if share is not None:
+        container: Container
+        is_new = True
+        if isinstance(share, Share):
             spec = replace(spec, shared=share.key, sharers=share.processes)
-        container = (SharedContainer if share else Container)(backend, spec, pulled, traits)
-        if container.is_first:
+            container = SharedContainer(backend, spec, pulled, traits)
+            is_new = container.is_first
+        elif share is not None and self.settings.pool != 0 and may_be_started_ahead(spec, traits):
+            container = PooledContainer(backend, spec, pulled, traits, coming=share, most=self.settings.pool)
+            is_new = not container.was_started
+        else:
+            container = Container(backend, spec, pulled, traits)
+        if is_new:
             self._make_dirs(container, (spec.cwd, *spec.volumes), wanted.privileged)
         return container
 
     def run(
         self,
-        image: str | ImageName | Image,
+        image: str | ImageName | Image | Template,
         command: Any = None,
         *,
         name: str | None = None,
@@ -217,7 +233,15 @@ class Provisioner:
             container.destroy()
             raise
 
-    def _image_for(self, image: str | ImageName | Image, privileged: bool) -> Image:
+    def template(self, template: Template) -> Image:
+        """The image that *template*'s containers are clones of; it is prepared now unless the store has it."""
+        settings = template.with_settings({})
+        base = self._image_for(template.image, bool(settings.get("privileged")))
+        return self._templates.image_of(template, base, lambda: self.run(base, **settings))
+
+    def _image_for(self, image: str | ImageName | Image | Template, privileged: bool) -> Image:
+        if isinstance(image, Template):
+            return _usable(self.template(image), privileged)
         if not isinstance(image, Image):
             return self.pull(image, privileged=privileged)
         if image.snapshot:

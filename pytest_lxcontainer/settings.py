@@ -21,7 +21,8 @@ class Settings:
     """Where images come from and are kept, and how long things may take; see the options of the plugin.
 
     *mirrors* maps a registry's host to the URL asked instead, *timeout* is in seconds. *lock* is a file that pins tags
-    to digests (see `pytest_lxcontainer.lockfile`), written anew with *lock_update*.
+    to digests (see `pytest_lxcontainer.lockfile`), written anew with *lock_update*. *pool* is how many
+    clones are started ahead for tests that ask for the same container (0: none, ``None``: as the host allows).
     """
 
     store: Path = field(default_factory=default_root)
@@ -31,6 +32,7 @@ class Settings:
     timeout: float = DEFAULT_TIMEOUT
     lock: Path | None = None
     lock_update: bool = False
+    pool: int | None = None
 
     def __post_init__(self) -> None:
         if self.pull not in PULL_POLICIES:
@@ -41,7 +43,7 @@ class Settings:
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
         """Read ``LXCONTAINER_STORE``, ``…_MIRROR`` (``HOST=URL``, several with spaces), ``…_PULL``, ``…_PLATFORM``,
-        ``…_TIMEOUT``, ``…_LOCK`` and ``…_LOCK_UPDATE``; what is absent keeps its default.
+        ``…_TIMEOUT``, ``…_LOCK``, ``…_LOCK_UPDATE`` and ``…_POOL``; what is absent keeps its default.
         """
         environ = os.environ if environ is None else environ
         readers: Mapping[str, Any] = {
@@ -52,6 +54,7 @@ class Settings:
             "timeout": parse_timeout,
             "lock": lambda text: Path(text).absolute(),
             "lock_update": parse_flag,
+            "pool": parse_pool,
         }
         given = {name: environ.get(f"LXCONTAINER_{name.upper()}") for name in readers}
         values = {name: readers[name](text) for name, text in given.items() if text}
@@ -73,6 +76,15 @@ def parse_flag(text: str) -> bool:
     if text.lower() not in meaning:
         raise InvalidSettingsError(f"{text!r} is neither yes nor no", hint=f"one of: {', '.join(meaning)}")
     return meaning[text.lower()]
+
+
+def parse_pool(text: str) -> int | None:
+    """Read a number of clones, or ``auto``."""
+    if text == "auto":
+        return None
+    if not text.isdecimal():
+        raise InvalidSettingsError(f"{text!r} is no size of a pool", hint="a number of clones, 0 for none, or auto")
+    return int(text)
 
 
 def parse_timeout(text: str | float) -> float:

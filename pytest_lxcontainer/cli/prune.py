@@ -25,9 +25,9 @@ def add_to(commands: Commands) -> None:
         "prune",
         help="remove what no image and no run uses",
         description="Remove from the store what no image and no running container uses. "
-        "With --all, --older-than or --max-size, forget images first; never those that a run uses.",
+        "With --all, --older-than or --max-size, forget images and templates first; never those that a run uses.",
     )
-    parser.add_argument("--all", action="store_true", help="forget every image that no run uses")
+    parser.add_argument("--all", action="store_true", help="forget every image and template that no run uses")
     parser.add_argument(
         "--older-than", type=_checked(seconds), metavar="DURATION", help="forget images not used for 7d, 12h, 1h30m ..."
     )
@@ -59,6 +59,7 @@ def record(pruned: Pruned) -> dict[str, Any]:
     """*pruned* as JSON has it; *size* is in bytes on disk."""
     return {
         "images": [{"reference": str(each.reference), "platform": str(each.platform)} for each in pruned.images],
+        "templates": [{"key": each.key, "title": each.title} for each in pruned.templates],
         "blobs": [str(digest) for digest in pruned.blobs],
         "layers": list(pruned.layers),
         "unfinished": [str(path) for path in pruned.unfinished],
@@ -79,6 +80,7 @@ def told(pruned: Pruned, *, dry_run: bool) -> str:
 def lines(pruned: Pruned) -> Iterator[str]:
     """What went, a line each."""
     yield from (f"untagged: {image.reference.familiar}" for image in pruned.images)
+    yield from (f"deleted: template {template.title}" for template in pruned.templates)
     yield from (f"deleted: {digest}" for digest in pruned.blobs)
     yield from (f"deleted: layer {key}" for key in pruned.layers)
     yield from (f"deleted: unfinished {path.name}" for path in pruned.unfinished)

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from ..errors import LxContainerError
 from .control import Control
 from .spec import ContainerSpec
 from .stats import Stats
+
+if TYPE_CHECKING:
+    from .pooled import Demand
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,12 @@ class Backend(Control, Protocol):
     def create(self, spec: ContainerSpec) -> Status:
         """Reserve name, directory and address; nothing runs yet. The container exists for `status` from here on."""
 
+    def take(self, spec: ContainerSpec, demand: Demand) -> tuple[Status, bool]:
+        """`create`, or give one that was started ahead, and begin to start others for the requests that are coming.
+
+        It is ``STOPPED``, or has been started; true if it is ready, too.
+        """
+
     def share(self, spec: ContainerSpec, timeout: float) -> tuple[Status, bool]:
         """`create`, or join: one container for all processes that ask with the same `ContainerSpec.shared`.
 
@@ -142,8 +151,11 @@ class Backend(Control, Protocol):
     def has_file(self, name: str, path: str) -> bool:
         """Whether there is anything, if only a link that leads nowhere."""
 
-    def snapshot(self, name: str) -> tuple[str, ...]:
-        """Seal what it has written as one more layer, running or not; returns all its layers then, base first."""
+    def snapshot(self, name: str, directory: str | None = None) -> tuple[str, ...]:
+        """Seal what it has written as one more layer, running or not; returns all its layers then, base first.
+
+        The layer is *directory*, an empty one that stays the caller's, or goes with the run.
+        """
 
     def restore(self, name: str, lower_dirs: Sequence[str]) -> Status:
         """Give it the files of *lower_dirs* (base first) and no others; it is killed first where it runs."""

@@ -58,16 +58,25 @@ _STDIO = 3
 class Launcher:
     """Starts commands in the container *target*; its process is a child of the caller's, as every command is.
 
-    Raises `OSError` where the container is gone.
+    Raises `OSError` where the container is gone; without *at_once* that is for `stand` to tell.
     """
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, *, at_once: bool = True) -> None:
         self._door, inside = socket.socketpair()
         supervisor = os.getpid()
         self.pid = os.fork()
         if self.pid == 0:
             _stand(target, inside, supervisor)
         inside.close()
+        if at_once:
+            self.stand()
+
+    def fileno(self) -> int:
+        """What turns readable when `stand` need not wait."""
+        return self._door.fileno()
+
+    def stand(self) -> None:
+        """Wait until it is in the container; to be called once, by who did not have it *at_once*."""
         try:
             self._answer()
         except OSError:

@@ -69,6 +69,10 @@ class Snapshots(Commands):
         numbers = range(len(self._snapshots) + 1, 2 * len(self._snapshots) + 2)
         return next(name for number in numbers if (name := f"snapshot{number}") not in taken)
 
+    def seal(self, directory: Path) -> None:
+        """Copy what it has written into *directory*, which is empty, as a layer above those of its image."""
+        self._timed("snapshot", partial(self._backend.snapshot, self.id, str(directory)))
+
     def diff(self, since: Image | str | None = None) -> list[Change]:
         """What has changed since *since* (default: the image it was made of), by path: a snapshot of its own, which may
         be given by its name, or any image.

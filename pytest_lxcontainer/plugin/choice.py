@@ -11,6 +11,9 @@ import pytest
 IMAGE_OF_FIXTURE = "lxc_image"
 """Attribute of a fixture made by `lxc_container`."""
 
+PLACE_OF_FIXTURE = "lxc_place"
+"""Another one: where it is defined."""
+
 _PACKAGE = __name__.rpartition(".")[0]
 _ITEM = pytest.StashKey[pytest.Item]()
 
@@ -56,7 +59,10 @@ def name_of_param(param: Any) -> str | None:
         words = [str(name_of_param(value) or value) for value in (param.get("image"),) if value is not None]
         words += [f"{name}={value}" for name, value in param.items() if name != "image" and _is_plain(value)]
         return "-".join(words) or None
-    if not type(param).__module__.startswith("pytest_lxcontainer.image."):
+    module = type(param).__module__
+    if module == "pytest_lxcontainer.template":
+        return str(param.title)
+    if not module.startswith("pytest_lxcontainer.image."):
         return None
     reference = getattr(param, "reference", param)
     return str(getattr(reference, "familiar", reference))

@@ -12,6 +12,7 @@ from .asked import answered, check_names
 from .choice import Choice, marked, param_of, with_param
 from .images import hand_over, uses_of
 from .options import chosen_images, settings_of
+from .pool import coming_after
 from .report import track
 from .run import RUN, end_run, group_of
 from .shared import GROUP
@@ -50,7 +51,7 @@ def container(request: pytest.FixtureRequest, _lxc_provisioner: Provisioner) -> 
     image, settings = with_param(marked(request.node), param_of(request, chosen_images(request.config)))
     if image is None:
         image = chosen_images(request.config)[0]
-    return started(request, _lxc_provisioner, answered(request, (image, settings)))
+    return started(request, _lxc_provisioner, answered(request, (image, settings)), coming=coming_after(request))
 
 
 @pytest.fixture
@@ -121,15 +122,23 @@ def _image_and_settings(name: str, settings: Mapping[str, Any]) -> Choice:
 
 
 def started(
-    request: pytest.FixtureRequest, provisioner: Provisioner, choice: Choice, share: Share | None = None
+    request: pytest.FixtureRequest,
+    provisioner: Provisioner,
+    choice: Choice,
+    share: Share | None = None,
+    coming: int | None = None,
 ) -> Container:
     """A container that is ready, and goes with *request*; the one of *share*, where several processes have it."""
     __tracebackhide__ = True
-    return _made(request, provisioner, choice, share).start()
+    return _made(request, provisioner, choice, share, coming).start()
 
 
 def _made(
-    request: pytest.FixtureRequest, provisioner: Provisioner, choice: Choice, share: Share | None = None
+    request: pytest.FixtureRequest,
+    provisioner: Provisioner,
+    choice: Choice,
+    share: Share | None = None,
+    coming: int | None = None,
 ) -> Container:
     """A container that is not started, but known to the report and to its removal.
 
@@ -140,7 +149,8 @@ def _made(
     image, settings = choice
     check_names(settings)
     with _host_ready(request.config):
-        container = provisioner.clone(image, group=GROUP if share else group_of(request), share=share, **settings)
+        group = GROUP if share else group_of(request)
+        container = provisioner.clone(image, group=group, share=share, coming=coming, **settings)
     request.addfinalizer(container.release)
     track(request, container)
     return container

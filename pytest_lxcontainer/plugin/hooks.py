@@ -11,6 +11,7 @@ import pytest
 from .choice import is_parametrized, made_by_lxc_container, marked, name_of_param, note_item
 from .images import check_options, prepare_worker, take_over
 from .options import chosen_images
+from .reset import reset_for
 from .run import RUN, SharedRun, end_run, ended_by
 from .terminal import close_terminal, open_terminal
 
@@ -72,8 +73,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Know the test whose fixtures are to be made."""
+    """Know the test whose fixtures are to be made, and reset those that other tests have used."""
     note_item(item)
+    reset_for(item)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -10,9 +10,19 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from .asked import answered, asked_by, check_names
-from .choice import IMAGE_OF_FIXTURE, Choice, name_of_param, param_of, value_of_param, with_param
+from .choice import (
+    IMAGE_OF_FIXTURE,
+    PLACE_OF_FIXTURE,
+    Choice,
+    name_of_param,
+    param_of,
+    value_of_param,
+    with_param,
+)
 from .fixtures import started
 from .place import Place, is_class_body
+from .pool import coming_after
+from .reset import check_reset, reset_between_tests
 from .shared import share_of
 
 if TYPE_CHECKING:
@@ -33,20 +43,24 @@ def lxc_container(
     params: Iterable[Any] | None = None,
     ids: Sequence[Any] | Callable[[Any], Any] | None = None,
     autouse: bool = False,
+    reset: Literal["test"] | None = None,
     **settings: Any,
 ) -> Callable[..., Container]:
-    """Make a fixture that gives a container of *image* (a reference or an `Image`), one for each *scope*.
+    """Make a fixture that gives a container of *image* (a reference, `Image` or `Template`), one for each *scope*.
 
     Assign it to the fixture's name in a conftest or test module: ``redis = lxc_container("redis:7", scope="module")``.
     Scope ``"run"`` is one for all workers of xdist, and the session's without xdist. *params* are images, or mappings
     of settings with or without ``image``: whoever uses the fixture runs once for each. *scope*, *ids* and *autouse* are
-    as for `pytest.fixture`. *settings* are those of `ContainerSettings`, and ``name``. A function as image, or as any
-    setting but *ready*, is called with the fixtures that its arguments are named after:
+    as for `pytest.fixture`. With *reset* ``"test"`` a container that serves several tests gets the files of its image
+    again, and its command is started anew, before each further test that asks for the fixture by name: as fresh as a
+    new one, at the same address. *settings* are those of `ContainerSettings`, and ``name``. A function as image, or as
+    any setting but *ready*, is called with the fixtures that its arguments are named after:
     ``env=lambda db: {"DB": db.ip}``.
     """
     if not callable(scope) and scope not in SCOPES:
         raise pytest.UsageError(f"lxc_container: no scope {scope!r}; one of: {', '.join(SCOPES)}")
     check_names(settings)
+    check_reset(reset, scope)
     params = list(params) if params is not None else None
     frame = sys._getframe(1)
     place, in_class = Place.of(frame), is_class_body(frame)
@@ -57,15 +71,22 @@ def lxc_container(
         try:
             chosen = answered(request, with_param((image, settings), param_of(request, params or ())))
             share = share_of(request, place, chosen[0]) if _is_run(scope, request) else None
-            return started(request, _lxc_provisioner, _with_image(request, chosen), share)
+            # What depends on fixtures is another thing for every test: nothing of it can be started ahead.
+            coming = 0 if asks else coming_after(request)
+            container = started(request, _lxc_provisioner, _with_image(request, chosen), share, coming)
+            if reset is not None:
+                reset_between_tests(request, container)
+            return container
         except Exception as error:
             _place_in(error, request, place)
             raise error
 
     choices = [(image, settings), *(with_param((None, {}), value_of_param(each)) for each in params or ())]
+    asks = asked_by(choices)
     _introduce(fixture, place, choices, in_class)
     function: Any = classmethod(fixture) if in_class else fixture
     setattr(function, IMAGE_OF_FIXTURE, image)
+    setattr(function, PLACE_OF_FIXTURE, place.key)
     return pytest.fixture(scope=_for_pytest(scope), params=params, ids=ids or name_of_param, autouse=autouse)(function)
 
 

@@ -22,6 +22,7 @@ _HELP = {
     "lock": "file that pins tags to digests: its pins are all that is used; written where it is absent",
     "store": "directory for blobs, layers and containers (default: the user's cache directory)",
     "timeout": "seconds a container has to start and become ready (default: 60)",
+    "pool": "containers to start ahead of the tests that will ask for them (default: auto; 0: none)",
 }
 _METAVARS = {
     "image": "REF",
@@ -31,6 +32,7 @@ _METAVARS = {
     "lock": "FILE",
     "store": "DIR",
     "timeout": "SECONDS",
+    "pool": "N",
 }
 _REPEATABLE = ("image", "mirror")
 _UPDATE_HELP = "ask what the tags that are used name now, and pin them to that in the file of --lxc-lock"
@@ -64,7 +66,7 @@ def settings_of(config: pytest.Config) -> Settings:
     from ..errors import InvalidSettingsError
     from ..image.platform import Platform
     from ..provision import Settings, parse_mirrors, parse_timeout
-    from ..settings import parse_flag
+    from ..settings import parse_flag, parse_pool
     from ..store.layout import Layout
 
     readers: dict[str, Callable[[list[str]], Any]] = {
@@ -73,6 +75,7 @@ def settings_of(config: pytest.Config) -> Settings:
         "pull": lambda values: values[-1],
         "platform": lambda values: Platform.parse(values[-1]),
         "timeout": lambda values: parse_timeout(values[-1]),
+        "pool": lambda values: parse_pool(values[-1]),
     }
     try:
         values = {name: read(found) for name, read in readers.items() if (found := _chosen(config, name))}

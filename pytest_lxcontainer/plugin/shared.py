@@ -19,9 +19,8 @@ GROUP = "run"
 def share_of(request: pytest.FixtureRequest, place: Place, image: Any) -> Share:
     """What the workers share by the fixture of *place*, with this *image* and its parameter."""
     from ..container.shared import Share
-    from ..image.image import Image
 
-    named = image.reference if isinstance(image, Image) else image
+    named = name_of_param(image) or image
     param = name_of_param(getattr(request, "param", None)) or ""
     return Share(f"{place.key} {request.fixturename} {named} {param}", _count_of_workers(request.config))
 

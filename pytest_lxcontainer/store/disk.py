@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import StoreError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+_TOUCH_INTERVAL = 3600.0  # seconds
 
 
 @contextmanager
@@ -36,6 +38,14 @@ def write_whole(temporary: Path, path: Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def touch(path: Path, used_at: float) -> None:
+    """Remember in a record's time, *used_at* until now, that it is used now, to an hour: pruning by age goes by it."""
+    if time.time() - used_at > _TOUCH_INTERVAL:
+        # Only remembered: what cannot be noted as used is used all the same.
+        with suppress(OSError):
+            os.utime(path)
 
 
 def sync_file(fd: int) -> None:

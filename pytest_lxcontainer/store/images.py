@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +11,8 @@ from ..errors import LxContainerError
 from ..image.digest import Digest
 from ..image.name import ImageName, parse_name
 from ..image.platform import Platform
-from .disk import disk_errors, write_whole
+from .disk import disk_errors, touch, write_whole
 from .layout import Layout
-
-_TOUCH_INTERVAL = 3600.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +73,7 @@ class ImageStore:
 
     def touch(self, record: ImageRecord) -> None:
         """Remember that the image is used now, to an hour: pruning by age goes by it."""
-        if time.time() - record.used_at > _TOUCH_INTERVAL:
-            # Only remembered: an image that cannot be noted as used is used all the same.
-            with suppress(OSError):
-                os.utime(self._layout.image_record(record.reference, record.platform))
+        touch(self._layout.image_record(record.reference, record.platform), record.used_at)
 
     def list(self) -> list[ImageRecord]:
         """Return every record, the latest pulled first."""

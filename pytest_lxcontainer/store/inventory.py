@@ -1,4 +1,4 @@
-"""What is in the store, and which of it which image needs."""
+"""What is in the store, and which of it which image or template needs."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from .blobs import BlobStore
 from .images import ImageRecord, ImageStore
 from .layers import LayerName
 from .layout import Layout
+from .templates import TemplateRecord, TemplateStore
 
 
 @dataclass(frozen=True, slots=True)
-class KeptImage:
-    """An image's record, and the *blobs* and keys of *layers* that are there for it, whatever the id mapping.
+class Kept:
+    """An image's or a template's record, and the *blobs* and keys of *layers* that are there for it.
 
-    *in_use*: a run has claimed all of its layers.
+    Those of an image whatever the id mapping; of a template those it added to its image. *in_use*: a run has claimed
+    all of these layers.
     """
 
-    record: ImageRecord
+    record: ImageRecord | TemplateRecord
     blobs: frozenset[Digest] = frozenset()
     layers: frozenset[str] = frozenset()
     in_use: bool = False
@@ -31,23 +33,23 @@ class KeptImage:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """Everything in the store: *images* with the least recently used first, blobs, and layers by their keys.
+    """Everything in the store: images and templates (*kept*) with the least recently used first, blobs, layers' keys.
 
     *claimed* are the layers that runs use.
     """
 
-    images: tuple[KeptImage, ...]
+    kept: tuple[Kept, ...]
     blobs: frozenset[Digest]
     layers: frozenset[str]
     claimed: frozenset[str]
 
-    def blobs_besides(self, images: Iterable[KeptImage]) -> frozenset[Digest]:
-        """The blobs that none of *images* needs."""
-        return self.blobs.difference(*(image.blobs for image in images))
+    def blobs_besides(self, kept: Iterable[Kept]) -> frozenset[Digest]:
+        """The blobs that none of *kept* needs."""
+        return self.blobs.difference(*(each.blobs for each in kept))
 
-    def layers_besides(self, images: Iterable[KeptImage]) -> frozenset[str]:
-        """The layers that none of *images* needs, nor a run uses."""
-        return self.layers.difference(self.claimed, *(image.layers for image in images))
+    def layers_besides(self, kept: Iterable[Kept]) -> frozenset[str]:
+        """The layers that none of *kept* needs, nor a run uses."""
+        return self.layers.difference(self.claimed, *(each.layers for each in kept))
 
 
 def take_inventory(layout: Layout, claimed: frozenset[str] = frozenset()) -> Inventory:
@@ -58,18 +60,22 @@ def take_inventory(layout: Layout, claimed: frozenset[str] = frozenset()) -> Inv
         if identity is not None:
             keys_of[identity].add(key)
     blobs = _blobs(layout)
-    records = sorted(ImageStore(layout).list(), key=lambda record: record.used_at)
+    images = [_image(layout, record, blobs, keys_of, claimed) for record in ImageStore(layout).list()]
+    templates = [
+        Kept(record, layers=frozenset({record.layer}) & keys.keys(), in_use=record.layer in claimed)
+        for record in TemplateStore(layout).list()
+    ]
     return Inventory(
-        images=tuple(_kept(layout, record, blobs, keys_of, claimed) for record in records),
+        kept=tuple(sorted([*images, *templates], key=lambda kept: kept.record.used_at)),
         blobs=blobs,
         layers=frozenset(keys),
         claimed=claimed,
     )
 
 
-def _kept(
+def _image(
     layout: Layout, record: ImageRecord, blobs: Set[Digest], keys_of: Mapping[Digest, set[str]], claimed: Set[str]
-) -> KeptImage:
+) -> Kept:
     """What an image needs; of one whose manifest or config is damaged, what can still be told."""
     store = BlobStore(layout)
     needed = {record.digest}
@@ -85,7 +91,7 @@ def _kept(
         # It is pulled again when it is wanted, and the layers with it.
         pass
     in_use = bool(layers) and all(keys & claimed for keys in layers)
-    return KeptImage(record, frozenset(needed) & blobs, frozenset().union(*layers), in_use)
+    return Kept(record, frozenset(needed) & blobs, frozenset().union(*layers), in_use)
 
 
 def _blobs(layout: Layout) -> frozenset[Digest]:

@@ -6,6 +6,7 @@
       version                "1"
       blobs/sha256/HEX       bytes as transferred
       images/ID.json         which manifest a reference named when it was last pulled
+      templates/KEY.json     which layer a template added to its image
       l/KEY/                 an unpacked layer; short, since a stack's lower dirs must fit one page
       layers/KEY             what KEY stands for
       locks/NAME.lock        never unlinked
@@ -37,7 +38,7 @@ _NAME = "pytest-lxcontainer"
 _FORBIDDEN = ":,\\"
 # Directories that a container's root passes on its way to its own files.
 _TRAVERSED = ("l", "runs", "tmp", "trash")
-_PRIVATE = ("blobs", "images", "layers", "locks", "marks")
+_PRIVATE = ("blobs", "images", "layers", "locks", "marks", "templates")
 
 
 def default_root() -> Path:
@@ -116,6 +117,11 @@ class Layout:
         return self.root / "images"
 
     @property
+    def templates_dir(self) -> Path:
+        """Where the template records are."""
+        return self.root / "templates"
+
+    @property
     def layers_dir(self) -> Path:
         """Where the unpacked layers are."""
         return self.root / "l"
@@ -132,6 +138,10 @@ class Layout:
     def image_record(self, reference: ImageName, platform: Platform) -> Path:
         """Return the path of the record of what *reference* named for *platform*."""
         return self.images_dir / f"{sha256_of(f'{reference} {platform}'.encode()).hex[:40]}.json"
+
+    def template_record(self, key: str) -> Path:
+        """Return the path of the record of template *key*."""
+        return self.templates_dir / f"{key}.json"
 
     def layer(self, key: str) -> Path:
         """Return the path of an unpacked layer; its presence means that it is complete."""

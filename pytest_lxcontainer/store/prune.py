@@ -1,4 +1,4 @@
-"""Pruning: forgetting images, and dropping what no image and no run uses any more."""
+"""Pruning: forgetting images and templates, and dropping what no image and no run uses any more."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from ..image.digest import Digest
 from .claims import claims_held
 from .disk import disk_errors
 from .images import ImageRecord, ImageStore
-from .inventory import Inventory, KeptImage, take_inventory
+from .inventory import Inventory, Kept, take_inventory
 from .layers import hide
 from .layout import Layout
 from .lock import locked, nobody_pulling
+from .templates import TemplateRecord, TemplateStore
 
 PATIENCE = 30.0
 """Seconds that a prune waits for pulls to end."""
@@ -38,9 +39,9 @@ class Trees(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Which images to forget; by default none, so that only what nothing refers to is dropped.
+    """Which images and templates to forget; by default none, so that only what nothing refers to is dropped.
 
-    *unused*: every image that no run uses. *older_than* (seconds): those not pulled or used for that long. *max_size*
+    *unused*: all that no run uses. *older_than* (seconds): those not pulled, made or used for that long. *max_size*
     (bytes on disk): the least recently used, until blobs and layers take at most that. What a run uses always stays.
     """
 
@@ -51,7 +52,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What was dropped (or, of a dry run, would be): images, blobs, keys of layers, and *unfinished* files and trees.
+    """What was dropped (or, of a dry run, would be): images, blobs, keys of layers, *unfinished* files and trees.
 
     *size* is what that took on disk, in bytes.
     """
@@ -61,6 +62,7 @@ class Pruned:
     layers: tuple[str, ...] = ()
     unfinished: tuple[Path, ...] = ()
     size: int = 0
+    templates: tuple[TemplateRecord, ...] = ()
 
 
 def prune(
@@ -91,42 +93,47 @@ def forget(layout: Layout, trees: Trees, records: Collection[ImageRecord], *, pa
 
 def _by_rules(layout: Layout, rules: Rules, sizes: _Sizes, inventory: Inventory) -> Pruned:
     forgotten = _forgotten(inventory, rules, sizes)
-    kept = [image for image in inventory.images if image not in forgotten]
+    kept = [each for each in inventory.kept if each not in forgotten]
     return Pruned(
-        tuple(image.record for image in forgotten),
+        _images(forgotten),
         tuple(sorted(inventory.blobs_besides(kept))),
         tuple(sorted(inventory.layers_besides(kept))),
         tuple(_unfinished(layout)),
+        templates=tuple(each.record for each in forgotten if isinstance(each.record, TemplateRecord)),
     )
 
 
 def _by_name(records: Collection[ImageRecord], inventory: Inventory) -> Pruned:
     names = {(record.reference, record.platform) for record in records}
-    forgotten: list[KeptImage] = []
-    kept: list[KeptImage] = []
-    for image in inventory.images:
-        named = (image.record.reference, image.record.platform) in names
-        (forgotten if named else kept).append(image)
-    blobs = frozenset().union(*(image.blobs for image in forgotten))
-    layers = frozenset().union(*(image.layers for image in forgotten))
+    forgotten: list[Kept] = []
+    kept: list[Kept] = []
+    for each in inventory.kept:
+        named = isinstance(each.record, ImageRecord) and (each.record.reference, each.record.platform) in names
+        (forgotten if named else kept).append(each)
+    blobs = frozenset().union(*(each.blobs for each in forgotten))
+    layers = frozenset().union(*(each.layers for each in forgotten))
     return Pruned(
-        tuple(image.record for image in forgotten),
+        _images(forgotten),
         tuple(sorted(blobs & inventory.blobs_besides(kept))),
         tuple(sorted(layers & inventory.layers_besides(kept))),
     )
 
 
-def _forgotten(inventory: Inventory, rules: Rules, sizes: _Sizes) -> list[KeptImage]:
-    idle = [image for image in inventory.images if not image.in_use]
+def _forgotten(inventory: Inventory, rules: Rules, sizes: _Sizes) -> list[Kept]:
+    idle = [each for each in inventory.kept if not each.in_use]
     if rules.unused:
         return idle
     count = 0
     if rules.older_than is not None:
-        count = sum(image.record.used_at <= time.time() - rules.older_than for image in idle)
+        count = sum(each.record.used_at <= time.time() - rules.older_than for each in idle)
     if rules.max_size is not None:
         while count < len(idle) and sizes.without(inventory, idle[:count]) > rules.max_size:
             count += 1
     return idle[:count]
+
+
+def _images(kept: Sequence[Kept]) -> tuple[ImageRecord, ...]:
+    return tuple(each.record for each in kept if isinstance(each.record, ImageRecord))
 
 
 class _Sizes:
@@ -142,9 +149,9 @@ class _Sizes:
         for key in take_inventory(self._layout).layers:
             self._layer(key)
 
-    def without(self, inventory: Inventory, forgotten: Sequence[KeptImage]) -> int:
+    def without(self, inventory: Inventory, forgotten: Sequence[Kept]) -> int:
         """What stays when *forgotten*, and all that is unused then, is gone."""
-        kept = [image for image in inventory.images if image not in forgotten]
+        kept = [each for each in inventory.kept if each not in forgotten]
         blobs = inventory.blobs - inventory.blobs_besides(kept)
         layers = inventory.layers - inventory.layers_besides(kept)
         return sum(_on_disk(self._layout.blob(digest)) for digest in blobs) + sum(map(self._layer, layers))
@@ -168,7 +175,7 @@ def _drop(
         if not dry_run:
             # Whatever ends this leaves nothing but what the next prune finds unused, since the records go first.
             with disk_errors("drop what is unused", layout.root):
-                _forget(layout, waste.images)
+                _forget(layout, waste)
                 layers = [hide(layout, key) for key in waste.layers]
                 for path in files:
                     path.unlink(missing_ok=True)
@@ -178,10 +185,12 @@ def _drop(
     return replace(waste, size=size)
 
 
-def _forget(layout: Layout, records: Sequence[ImageRecord]) -> None:
-    images = ImageStore(layout)
-    for record in records:
+def _forget(layout: Layout, waste: Pruned) -> None:
+    images, templates = ImageStore(layout), TemplateStore(layout)
+    for record in waste.images:
         images.remove(record.reference, record.platform)
+    for template in waste.templates:
+        templates.remove(template.key)
 
 
 def _unfinished(layout: Layout) -> list[Path]:

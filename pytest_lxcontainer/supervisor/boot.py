@@ -69,12 +69,15 @@ class Boot:
         os.set_blocking(output, False)
         return cls(monitor, console, output, stdin, spec.init)
 
-    async def until_executed(self, hierarchies: Hierarchies, deadline: float) -> bool:
-        """Wait until the command has been executed, or the monitor has ended; false when *deadline* comes first."""
+    async def until_executed(self, hierarchies: Hierarchies, deadline: float, pause: float) -> bool:
+        """Wait until the command has been executed, or the monitor has ended; false when *deadline* comes first.
+
+        It is looked at each *pause* seconds.
+        """
         while not self.ended() and not self._probe(hierarchies):
             if time.monotonic() > deadline:
                 return False
-            await wait([self.monitor_pidfd], PROBE_INTERVAL)
+            await wait([self.monitor_pidfd], pause)
         return True
 
     def _probe(self, hierarchies: Hierarchies) -> bool:
@@ -107,17 +110,18 @@ class Boot:
         self.command = command
         self.executed = True
 
-    async def first_moment(self, timeout: float) -> None:
+    async def first_moment(self, timeout: float, pause: float) -> None:
         """Let a command that ends at once do so: wait until it waits for something, or has run on for a while.
 
-        One that has ended already is waited for (*timeout* seconds): LXC needs a moment to notice and to clean up.
+        It is looked at each *pause* seconds. One that has ended already is waited for (*timeout* seconds): LXC needs a
+        moment to notice and to clean up.
         """
         begin = time.monotonic()
         while not self.ended() and time.monotonic() - begin < timeout:
             state = self._command_state()
             if state == "S" or (state and time.monotonic() - begin > FIRST_MOMENT):
                 return
-            await wait([self.monitor_pidfd], PROBE_INTERVAL)
+            await wait([self.monitor_pidfd], pause)
 
     def _command_state(self) -> str:
         """The command's state as in proc_pid_stat(5), ``S`` while it waits for something; empty once it has ended."""

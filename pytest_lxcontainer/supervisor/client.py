@@ -16,6 +16,7 @@ from typing import Any
 
 from ..container.backend import ExecSpec, Status
 from ..container.cgroups import host_hierarchies
+from ..container.pooled import Demand
 from ..container.spec import ContainerSpec
 from ..container.stats import Stats
 from ..errors import HostNotReadyError, LxContainerError, SupervisorError
@@ -102,6 +103,11 @@ class SupervisorClient(WorkClient, ControlClient):
         """See `Backend`."""
         return _status(self._ask("create", spec=spec.to_dict()))
 
+    def take(self, spec: ContainerSpec, demand: Demand) -> tuple[Status, bool]:
+        """See `Backend`."""
+        answer = self._ask("take", spec=spec.to_dict(), demand=demand.to_dict())
+        return _status(answer["status"]), answer["is_ready"]
+
     def share(self, spec: ContainerSpec, timeout: float) -> tuple[Status, bool]:
         """See `Backend`."""
         answer = self._ask("share", spec=spec.to_dict(), timeout=timeout)
@@ -169,9 +175,9 @@ class SupervisorClient(WorkClient, ControlClient):
         table: dict[str, Any] = self._ask("names")
         return table
 
-    def snapshot(self, name: str) -> tuple[str, ...]:
+    def snapshot(self, name: str, directory: str | None = None) -> tuple[str, ...]:
         """See `Backend`."""
-        return tuple(self._ask("snapshot", name=name))
+        return tuple(self._ask("snapshot", name=name, directory=directory))
 
     def restore(self, name: str, lower_dirs: Sequence[str]) -> Status:
         """See `Backend`."""

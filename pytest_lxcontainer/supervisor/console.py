@@ -78,6 +78,11 @@ class Console:
         index = bisect_left(self._times, since)
         return self._offsets[index] if index < len(self._offsets) else self._size
 
+    def date(self, now: float) -> None:
+        """Have all that is there count as having arrived *now* (seconds since the epoch)."""
+        if self._size:
+            self._times, self._offsets = [now], [0]
+
     def tail(self, limit: int = 4000) -> str:
         """The last *limit* bytes as text."""
         data = os.pread(self._file, limit, max(0, self._size - limit))

@@ -23,7 +23,7 @@ from ..container.spec import ContainerSpec
 from ..container.stats import Processes, read_stats
 from ..rootfs.overlay import Overlay
 from . import refusals
-from .boot import Boot
+from .boot import PROBE_INTERVAL, Boot
 from .console import Console
 from .freezing import Freezing
 from .host import Host
@@ -112,8 +112,8 @@ class Life:
 
     # its start
 
-    async def start(self, timeout: float) -> None:
-        """Start it; returns once its command runs, or has run and ended.
+    async def start(self, timeout: float, pause: float = PROBE_INTERVAL) -> None:
+        """Start it; returns once its command runs, or has run and ended, which is looked at each *pause* seconds.
 
         Raises `StartFailedError` where LXC refused, `WaitTimeoutError` when *timeout* seconds have passed.
         """
@@ -125,7 +125,7 @@ class Life:
         self.console.mark()
         self._phase, self.exit_code, self.reason, self._killed = "STARTING", None, "", False
         boot = self.boot = Boot.begin(self.name, self.lxcpath, self.spec, self.console)
-        if not await boot.until_executed(self.host.hierarchies, deadline):
+        if not await boot.until_executed(self.host.hierarchies, deadline, pause):
             boot.kill_init()
             await self.until_ended(KILL_GRACE)
             raise refusals.start_took_too_long(self.name, timeout, self._log.problems)
@@ -133,7 +133,7 @@ class Life:
         if self.boot is boot:
             self.freezing.begin(freezer_in(self._own(boot)))
             self.guard_memory()
-        await boot.first_moment(KILL_GRACE)
+        await boot.first_moment(KILL_GRACE, pause)
         if boot.ended():
             self._check_start(boot)
             self.settle()
@@ -353,6 +353,10 @@ class Life:
         self.notice_end()
         if self.boot is None:
             return AtRest(self._reserved.overlay, self.idmap)
+        return self.target()
+
+    def target(self) -> Target:
+        """How to get into it; it must be running."""
         return self._target_of(self.running())
 
     def _target_of(self, boot: Boot) -> Target:

@@ -30,6 +30,9 @@ from .reserved import Reserved
 from .sweep import clear_cgroup, remove_alias, remove_directory
 from .view import View
 
+POOL = -1
+"""The creator of a container that nobody has asked for yet."""
+
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -184,6 +187,11 @@ class Run:
             ]
             _rewrite(life.directory / "hosts", names.hosts(entries))
 
+    def join(self, life: Life, group: str) -> None:
+        """Put a container into *group*."""
+        life.spec = replace(life.spec, group=group)
+        self._write_hosts(group)
+
     def destroy(self, name: str) -> None:
         """Kill a container now, and give back what it had as soon as it is dead."""
         life = self.lives.pop(name, None)
@@ -239,6 +247,7 @@ class Run:
                 "ips": list(life.status().ips),
             }
             for life in self.lives.values()
+            if life.creator != POOL
         }
 
 

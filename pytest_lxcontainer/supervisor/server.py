@@ -14,15 +14,19 @@ from dataclasses import asdict
 from typing import Any
 
 from ..container.backend import ExecSpec
+from ..container.pooled import Demand
 from ..container.spec import ContainerSpec
 from ..errors import LxContainerError, SupervisorError
 from . import control, protocol
 from .life import KILL_GRACE
 from .loop import Loop, until_gone, wait
+from .pool import Pool
 from .protocol import Message
 from .run import Run
 from .shares import Shares
 from .snapshots import Snapshots
+from .spares import Spares
+from .start import start
 from .work import mount
 
 _CREDENTIALS = struct.Struct("3i")
@@ -38,6 +42,8 @@ class Server:
         self._run = run
         self._shares = Shares(run)
         self._snapshots = Snapshots(run)
+        self._spares = Spares(run, self._snapshots, loop)
+        self._pool = Pool(self._spares, loop)
         self._loop = loop
         self._listener = listener
         self._owner_pidfd = owner_pidfd
@@ -46,6 +52,7 @@ class Server:
         self._farewells: list[socket.socket] = []
         self._handlers: Mapping[str, Callable[[_Call], Awaitable[Any]]] = {
             "create": self._create,
+            "take": self._take,
             "share": self._share,
             "settle": self._settle,
             "release": self._release,
@@ -106,6 +113,8 @@ class Server:
         if self._closing:
             return
         self._closing = True
+        self._pool.close()
+        self._spares.close()
         for name in list(self._run.lives):
             self._run.destroy(name)
         deadline = time.monotonic() + 3 * KILL_GRACE
@@ -119,6 +128,7 @@ class Server:
         self._guarded.discard(pid)
         self._run.destroy_of(pid)
         self._shares.leave(pid)
+        self._pool.leave(pid)
 
     async def _converse(self, connection: socket.socket, pid: int) -> None:
         try:
@@ -170,6 +180,18 @@ class Server:
         life = self._run.create(ContainerSpec.from_dict(call.message["spec"]), call.pid)
         return asdict(life.status())
 
+    async def _take(self, call: _Call) -> Any:
+        spec = ContainerSpec.from_dict(call.message["spec"])
+        demand = Demand.from_dict(call.message["demand"])
+        clone = None
+        if self._spares.suits(spec):
+            clone = await self._pool.take(spec, demand, call.pid, call.connection.fileno())
+        if clone is None:
+            life = self._run.create(spec, call.pid)
+            return {"status": asdict(life.status()), "is_ready": False}
+        self._spares.hand_over(clone, spec.group, call.pid)
+        return {"status": asdict(clone.status()), "is_ready": demand.preparation.conditions is not None}
+
     async def _share(self, call: _Call) -> Any:
         spec = ContainerSpec.from_dict(call.message["spec"])
         life, is_first = await self._shares.join(spec, call.pid, call.connection.fileno(), call.message["timeout"])
@@ -183,17 +205,7 @@ class Server:
 
     async def _start(self, call: _Call) -> Any:
         life = self._run.life(call.message["name"])
-        if life.exit_code is not None:
-            await life.until_clean()
-        await life.works.until_done()
-        starting = life.start(call.message["timeout"])
-        self._loop.spawn(_pump_when_begun(life))
-        try:
-            await starting
-        finally:
-            self._run.life(life.name)  # what was destroyed meanwhile is told as such
-        self._loop.spawn(life.watch_memory())
-        self._run.expect_removals()
+        await start(self._run, life, self._loop, call.message["timeout"])
         return asdict(life.status())
 
     async def _status(self, call: _Call) -> Any:
@@ -289,7 +301,7 @@ class Server:
         return self._run.table()
 
     async def _snapshot(self, call: _Call) -> Any:
-        return await self._snapshots.seal(self._run.life(call.message["name"]))
+        return await self._snapshots.seal(self._run.life(call.message["name"]), call.message["directory"])
 
     async def _restore(self, call: _Call) -> Any:
         life = self._run.life(call.message["name"])
@@ -311,11 +323,6 @@ class _Call:
         self.message = message
         self.fds = fds
         self.reply_fds: list[int] = []
-
-
-async def _pump_when_begun(life: Any) -> None:
-    if life.boot is not None:
-        await life.pump()
 
 
 def ignore_terminal_signals() -> None:

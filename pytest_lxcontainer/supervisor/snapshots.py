@@ -54,25 +54,31 @@ class Snapshots:
             # Files of the container's other users are not an ordinary user's to remove.
             self._run.discard(self._directory)
 
-    async def seal(self, life: Life) -> list[str]:
+    async def seal(self, life: Life, directory: str | None) -> list[str]:
         """A copy of what *life* has written as a layer on top of its own, all of which are returned, base first.
 
-        Its processes stand still meanwhile, where it has cgroups of its own.
+        The copy is made in *directory*, which is empty and the caller's, else in one of the run's. Its processes stand
+        still meanwhile, where it has cgroups of its own.
         """
-        self._count += 1
-        target = self._directory / str(self._count)
-        target.mkdir(mode=0o700)
+        target = self._new_directory() if directory is None else Path(directory)
         overlay, made = life.overlay(), _made(life)
         life.hold()
         try:
             await self._in_fork(lambda: _sandbox(life).seal(overlay, target, made))
             self._check(life)
         except BaseException:
-            self._run.discard(target)
+            if directory is None:
+                self._run.discard(target)
             raise
         finally:
             life.freezing.let_go()
         return [*life.spec.lower_dirs, str(target)]
+
+    def _new_directory(self) -> Path:
+        self._count += 1
+        path = self._directory / str(self._count)
+        path.mkdir(mode=0o700)
+        return path
 
     async def differences(self, life: Life, since: Sequence[str]) -> list[Any]:
         """What *life*'s files differ by from the stack *since* (base first); see `rootfs.diff.Difference`."""
@@ -96,6 +102,11 @@ class Snapshots:
             await self._in_fork(lambda: _make_dirs(life))
         finally:
             life.freezing.let_go()
+
+    async def make_dirs(self, life: Life) -> None:
+        """Make the directories of a new container that its layers do not have: where it works, and its volumes."""
+        if _lacking(life):
+            await self._in_fork(lambda: _make_dirs(life))
 
     def _check(self, life: Life) -> None:
         if self._run.lives.get(life.name) is not life:
@@ -155,12 +166,15 @@ def _sandbox(life: Life) -> Sandbox:
 
 def _make_dirs(life: Life) -> None:
     """Make what was made for it when it was created, and has gone with its upper dir."""
-    overlay = life.overlay()
-    lacking = [path for path in (life.spec.cwd, *life.spec.volumes) if may_lack(overlay.lower_dirs, path)]
-    if lacking:
+    if lacking := _lacking(life):
         with _sandbox(life) as sandbox:
             for path in lacking:
-                sandbox.make_dirs(overlay, path)
+                sandbox.make_dirs(life.overlay(), path)
+
+
+def _lacking(life: Life) -> list[str]:
+    lower_dirs = life.overlay().lower_dirs
+    return [path for path in (life.spec.cwd, *life.spec.volumes) if may_lack(lower_dirs, path)]
 
 
 def _made(life: Life) -> Made:

@@ -29,6 +29,7 @@ from typing import Any
 from pytest_lxcontainer.container.backend import ExecSpec, Status
 from pytest_lxcontainer.container.channel import Channel
 from pytest_lxcontainer.container.files import Root, perform
+from pytest_lxcontainer.container.pooled import Demand
 from pytest_lxcontainer.container.process_tree import kill_tree
 from pytest_lxcontainer.container.spec import ContainerSpec
 from pytest_lxcontainer.container.stats import InterfaceStats, Stats
@@ -90,6 +91,9 @@ class FakeBackend(FakeControl, Transfers):
                 name, spec, self._directory / name, ips, self._own(spec.lower_dirs)
             )
         return made.status()
+
+    def take(self, spec: ContainerSpec, demand: Demand) -> tuple[Status, bool]:
+        return self.create(spec), False
 
     def share(self, spec: ContainerSpec, timeout: float) -> tuple[Status, bool]:
         with self._settled:

@@ -1,0 +1,107 @@
+"""A container that may have been started, and have become ready, before it is asked for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+from ..image.config import Healthcheck
+from ..image.image import Image
+from . import wait
+from .backend import Backend, Status
+from .container import Container
+from .portable import Plain, from_plain, to_plain
+from .spec import ContainerSpec
+from .traits import Readiness, Traits
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """What it takes to make a clone ready, in plain values.
+
+    *conditions* are those of `portable.to_plain`, ``None`` where only the asker can wait for them; *timeout* is in
+    seconds. The rest is as in `Traits`.
+    """
+
+    conditions: list[Plain] | None
+    timeout: float
+    shell: list[str]
+    home: str
+    healthcheck: dict[str, Any] | None
+
+    @classmethod
+    def of(cls, traits: Traits) -> Preparation:
+        """That of a container with *traits*."""
+        readiness = traits.readiness
+        check = traits.healthcheck
+        plain = {**asdict(check), "test": list(check.test)} if check else None
+        return cls(to_plain(readiness.conditions), readiness.timeout, list(traits.shell), traits.home, plain)
+
+    def traits(self) -> Traits:
+        """What they came from, as far as readiness is concerned."""
+        check = self.healthcheck
+        return Traits(
+            Readiness(from_plain(self.conditions or ()), self.timeout),
+            healthcheck=Healthcheck(**{**check, "test": tuple(check["test"])}) if check else None,
+            shell=tuple(self.shell),
+            home=self.home,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """A container of which *coming* more, all alike, will be asked for soon by the same process.
+
+    *most* is how many a pool may keep ahead of them (``None``: as the host allows), *preparation* what makes one ready.
+    """
+
+    coming: int
+    most: int | None
+    preparation: Preparation
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Demand:
+        """Rebuild from what `to_dict` gave."""
+        return cls(data["coming"], data["most"], Preparation(**data["preparation"]))
+
+
+def may_be_started_ahead(spec: ContainerSpec, traits: Traits) -> bool:
+    """Whether a container finds the same at its start whenever that is.
+
+    What is mounted from the host may change until it is asked for; what is awaited to end would have ended.
+    """
+    return not spec.mounts and not any(map(wait.expects_exit, traits.readiness.conditions))
+
+
+class PooledContainer(Container):
+    """Taken from the backend's pool, or made as every other where that has none; *coming* and *most* as in `Demand`."""
+
+    def __init__(
+        self, backend: Backend, spec: ContainerSpec, image: Image, traits: Traits, *, coming: int, most: int | None
+    ) -> None:
+        self._demand = Demand(coming, most, Preparation.of(traits))
+        super().__init__(backend, spec, image, traits)
+
+    def _reserve(self) -> Status:
+        status, self._is_ready = self._backend.take(self._spec, self._demand)
+        self.was_started = self._is_started = status.state != "STOPPED"
+        return status
+
+    def start(self) -> Container:
+        """Start it unless it has been, and wait until it is ready; a second time it is `Container.start`."""
+        __tracebackhide__ = True
+        if not self._is_started:
+            return super().start()
+        self._is_started = False
+        if not self._is_ready:
+            readiness = self._traits.readiness
+            deadline = time.monotonic() + readiness.timeout
+            self._timed("ready", partial(wait.until_all, self, readiness.conditions, deadline))
+        return self
