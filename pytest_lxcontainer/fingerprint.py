@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
@@ -62,6 +63,8 @@ class _Reader:
             yield from self._function(value)
         elif isinstance(value, (type, types.BuiltinFunctionType)):
             yield f"{_name(value)}\n{_source(value)}"
+        elif isinstance(value, re.Pattern):
+            yield from self._parts("pattern", (value.pattern, int(value.flags)))
         elif is_dataclass(value):
             yield from self._parts(_name(type(value)), [getattr(value, each.name) for each in fields(value)])
         elif callable(value) and hasattr(value, "__dict__"):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .container.settings import ContainerSettings
+from .container.snapshots import seal
 from .errors import ContainerError
 from .fingerprint import fingerprint
 from .image import Digest, Image
@@ -44,7 +45,7 @@ _IRRELEVANT = ("timeout", "labels")
 class Template:
     """*image* (a reference, an `Image` or another template), run with *settings* and changed by *prepare*.
 
-    *key* stands for what *prepare* does, in place of its source.
+    *key* stands for what *prepare*, and every function among the settings, does, in place of their source.
     """
 
     image: Any
@@ -80,7 +81,7 @@ class Template:
         parts = (
             str(image.config_digest),
             *(path.name for path in image.lower_dirs),
-            *(f"{name}={_text(value)}" for name, value in settings.items()),
+            *(f"{name}={_text(value, with_functions=self.key is None)}" for name, value in settings.items()),
             fingerprint(self.prepare) if self.key is None else f"key {self.key}",
         )
         return sha256_of("\0".join(parts).encode())
@@ -125,7 +126,7 @@ class Templates:
                     _prepare(template, container)
                 with pulling(self._layout):
                     mark(self._layout)
-                    container.seal(directory)
+                    seal(container, directory)
             return False
 
         try:
@@ -166,8 +167,10 @@ def _log_told(container: Container) -> Iterator[None]:
         raise
 
 
-def _text(value: Any) -> str:
-    """A setting's value: functions by what they do, the rest as it prints."""
+def _text(value: Any, *, with_functions: bool) -> str:
+    """A setting's value: functions by what they do, unless something else stands for that; the rest as it prints."""
     if isinstance(value, tuple):
-        return "\n".join(map(_text, value))
-    return fingerprint(value) if callable(value) else repr(value)
+        return "\n".join(_text(each, with_functions=with_functions) for each in value)
+    if callable(value):
+        return fingerprint(value) if with_functions else ""
+    return repr(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
@@ -34,6 +35,8 @@ def _plain(condition: Any) -> Plain | None:
     if type(condition) is not _KINDS.get(kind):
         return None
     values = [getattr(condition, field.name) for field in fields(condition)]
+    if isinstance(condition, wait._Log):
+        values = [condition.pattern.pattern, condition.pattern.flags, condition.times]
     if isinstance(condition, (wait._AllOf, wait._AnyOf)):
         values = [to_plain(condition.conditions)]
     return [kind, *values] if all(map(_travels, values)) else None
@@ -44,6 +47,9 @@ def _condition(plain: Plain) -> Condition:
     kind = _KINDS[name]
     if kind in (wait._AllOf, wait._AnyOf):
         values = [from_plain(values[0])]
+    if kind is wait._Log:
+        pattern, flags, times = values
+        values = [re.compile(pattern, flags), times]
     condition: Condition = kind(*(tuple(value) if isinstance(value, list) else value for value in values))
     return condition
 

@@ -69,10 +69,6 @@ class Snapshots(Commands):
         numbers = range(len(self._snapshots) + 1, 2 * len(self._snapshots) + 2)
         return next(name for number in numbers if (name := f"snapshot{number}") not in taken)
 
-    def seal(self, directory: Path) -> None:
-        """Copy what it has written into *directory*, which is empty, as a layer above those of its image."""
-        self._timed("snapshot", partial(self._backend.snapshot, self.id, str(directory)))
-
     def diff(self, since: Image | str | None = None) -> list[Change]:
         """What has changed since *since* (default: the image it was made of), by path: a snapshot of its own, which may
         be given by its name, or any image.
@@ -111,3 +107,8 @@ class Snapshots(Commands):
 
 def _kind(word: str) -> Kind:
     return "added" if word == "added" else "changed" if word == "changed" else "deleted"
+
+
+def seal(container: Snapshots, directory: Path) -> None:
+    """Copy what *container* has written into *directory*, which is empty, as a layer above those of its image."""
+    container._timed("snapshot", partial(container._backend.snapshot, container.id, str(directory)))

@@ -141,7 +141,8 @@ def test_and_goes_on_as_any_other(ask: Asker) -> None:
     container.start()
     assert container.read_text("/note") == "kept"
     assert (container.id, container.ip) == before
-    wait.until(container, wait.log("up", times=2), 20)
+    wait.until(container, wait.log("up"), 20)
+    assert container.logs() == "up\nbye\nup\n"
     assert ask.provisioner.run(container.snapshot()).read_text("/note") == "kept"
     container.kill()
     container.wait("STOPPED")

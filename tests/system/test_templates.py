@@ -182,13 +182,12 @@ def test_what_prepare_raises_is_raised_to_all_and_leaves_no_template(run: Runner
         raise LookupError("no schema")
 
     template = Template(BUSYBOX, failing, prepare.note)
-    before = sorted(run.provisioner.layout.layers_dir.iterdir())
     for _ in range(2):
         with pytest.raises(LookupError, match="no schema") as caught:
             run(template)
         assert "failing" in [entry.name for entry in caught.traceback]
     assert prepare.count == 1
-    assert sorted(run.provisioner.layout.layers_dir.iterdir()) == before
+    assert not [record for record in TemplateStore(run.provisioner.layout).list() if "failing" in record.title]
     with fresh.run(Template(BUSYBOX, prepare, prepare.note)) as container:
         assert container.read_text("/prepared").strip() == prepare.note
 
@@ -240,3 +239,18 @@ def test_a_prune_keeps_templates_in_use_and_drops_idle_ones(own_store: Any, sett
     with Provisioner(own) as provisioner, provisioner.run(template) as container:
         assert container.read_text("/prepared").strip() == prepare.note
     assert prepare.count == 2
+
+
+def test_a_key_stands_for_functions_among_the_settings_too(run: Runner) -> None:
+    lock = threading.Lock()
+    prepare = Preparing()
+
+    def ready(container: Container) -> bool:
+        with lock:
+            return container.running
+
+    with pytest.raises(InvalidSettingsError, match="lock"):
+        run(Template(BUSYBOX, prepare, None, {"ready": ready}))
+    for _ in range(2):
+        run(Template(BUSYBOX, prepare, prepare.note, {"ready": ready}))
+    assert prepare.count == 1

@@ -111,6 +111,7 @@ MAKERS: dict[str, Callable[[ModuleType, Any], Callable[..., Any]]] = {
     "a default": lambda module, value: eval("lambda container, path=value: path", {"value": value}),
     "an object": lambda module, value: module.Loader(value),
     "a method": lambda module, value: module.Loader(value).method,
+    "a pattern": lambda module, value: wait.log("." * 300 + str(value)),
     "a condition": lambda module, value: wait.file(str(value)),
 }
 

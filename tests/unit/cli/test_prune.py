@@ -53,5 +53,6 @@ def test_json_has_sizes_in_bytes() -> None:
         "blobs": [str(ONE)],
         "layers": ["abcdefghijkl"],
         "unfinished": [],
+        "templates": [],
         "size": 3 << 20,
     }
