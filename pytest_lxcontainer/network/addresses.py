@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from ..errors import HostNotReadyError
-from .bridge import Bridge
+from .bridge import Bridge, mac_of
 from .leases import Lease, take
 
 
@@ -27,8 +27,8 @@ class HeldAddress:
 
     @property
     def mac(self) -> str:
-        """A locally administered unicast MAC address."""
-        return "02:1c:" + ":".join(f"{byte:02x}" for byte in self.address.packed)
+        """See `mac_of`."""
+        return mac_of(self.address)
 
     def release(self) -> None:
         """Give it back."""

@@ -68,7 +68,7 @@ def create_bridge(name: str) -> tuple[Bridge, Lease]:
         gateway = next(subnet.hosts())
         _ip_batch(
             [
-                f"link add name {name} type bridge",
+                f"link add name {name} address {mac_of(gateway)} type bridge",
                 f"address add {gateway}/{subnet.prefixlen} dev {name}",
                 f"link set dev {name} up",
             ]
@@ -77,6 +77,15 @@ def create_bridge(name: str) -> tuple[Bridge, Lease]:
     raise HostNotReadyError(
         f"no free subnet of {RANGE} is left on this host", hint="remove routes or bridges that are not in use"
     )
+
+
+def mac_of(address: ipaddress.IPv4Address) -> str:
+    """The locally administered unicast MAC address of who has *address* on a bridge of ours.
+
+    A bridge without one of its own takes that of a port, and another's when the port goes: who knows the old one by
+    ARP then gets nothing through for some ten seconds.
+    """
+    return "02:1c:" + ":".join(f"{byte:02x}" for byte in address.packed)
 
 
 def delete_link(name: str) -> None:
@@ -130,8 +139,10 @@ def existing_bridge(name: str) -> Bridge | None:
 
 
 def make_user_bridge(name: str) -> Bridge:
-    """Make the bridge that ordinary users' containers share; needs root, and an existing one is taken as it is."""
+    """Make the bridge that ordinary users' containers share; needs root, and another's is taken as it is."""
     if bridge := existing_bridge(name):
+        if name == USER_BRIDGE:
+            _ip_batch([f"link set dev {name} address {mac_of(bridge.gateway)}"])
         return bridge
     delete_link(name)
     bridge, lease = create_bridge(name)
