@@ -37,6 +37,18 @@ class Status:
     reason: str = ""
 
 
+LOG_KEPT = 1 << 20
+"""Bytes of a log's end that outlive its container."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remains:
+    """How a container was the moment before it went, and what it had written: of *log* the last `LOG_KEPT` bytes."""
+
+    status: Status
+    log: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class ExecSpec:
     """One command to run in a running container; *env* is complete, ids are the container's."""
@@ -103,7 +115,7 @@ class Backend(Control, Protocol):
     def settle(self, name: str, error: LxContainerError | None = None) -> None:
         """Let the others have a shared container that is ready, or the error that kept it from that."""
 
-    def release(self, name: str) -> None:
+    def release(self, name: str) -> Remains | None:
         """Have done with a shared container, as the end of the process does too.
 
         It is destroyed when `ContainerSpec.sharers` processes have. Unknown names are fine.
@@ -121,8 +133,8 @@ class Backend(Control, Protocol):
     def stop(self, name: str, timeout: float) -> Status:
         """Send its stop signal, and after *timeout* seconds SIGKILL; returns once it has ended."""
 
-    def destroy(self, name: str) -> None:
-        """Kill it and give everything back; the files may go after this returns. Unknown names are fine."""
+    def destroy(self, name: str) -> Remains | None:
+        """Kill it and give everything back, the files perhaps after this returns; ``None`` for an unknown name."""
 
     def freeze(self, name: str) -> None:
         """Halt all its processes; `AlreadyFrozenError` where they are."""

@@ -236,7 +236,7 @@ class Container(Snapshots, LowLevel):
     def destroy(self) -> None:
         """Kill it and remove everything of it; destroyed already is fine."""
         if not self._destroyed:
-            self._timed("destroy", lambda: self._backend.destroy(self.id))
+            self.remains = self._timed("destroy", lambda: self._backend.destroy(self.id))
             self._destroyed = True
             self._last = replace(self._last, state="STOPPED", pid=None)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ..image.image import Image
-from .backend import Backend, Status
+from .backend import Backend, Remains, Status
 from .spec import ContainerSpec
 from .traits import Traits
 
@@ -31,6 +31,8 @@ class Part:
         self._ips = reserved.ips
         self._last: Status = reserved
         self._destroyed = False
+        self.remains: Remains | None = None
+        """How it was, and what it had written, the moment before it was destroyed; ``None`` until then."""
 
     def _reserve(self) -> Status:
         return self._backend.create(self._spec)

@@ -64,5 +64,5 @@ class SharedContainer(Container):
     def release(self) -> None:
         """Have done with it; the last of all who may share it takes it along."""
         if not self._destroyed:
-            self._timed("release", lambda: self._backend.release(self.id))
+            self.remains = self._timed("release", lambda: self._backend.release(self.id))
             self._destroyed = True

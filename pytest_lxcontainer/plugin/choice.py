@@ -16,6 +16,7 @@ PLACE_OF_FIXTURE = "lxc_place"
 
 _PACKAGE = __name__.rpartition(".")[0]
 _ITEM = pytest.StashKey[pytest.Item]()
+_SEEN = pytest.StashKey[dict[tuple[Any, ...], Any]]()
 
 Choice = tuple[Any, dict[str, Any]]
 """An image, ``None`` where it is left open, and settings."""
@@ -114,8 +115,12 @@ def value_of_param(param: Any) -> Any:
 
 def _seen(node: pytest.Item, name: str) -> Any:
     """What *node* sees as fixture *name*; ``None`` for those of this plugin."""
-    found = (getattr(home, name, None) for home in _homes(node))
-    return next((fixture for fixture in found if fixture is not None), None)
+    seen = node.config.stash.setdefault(_SEEN, {})
+    key = (name, getattr(node, "cls", None), getattr(node, "module", None), node.path.parent)
+    if key not in seen:
+        found = (getattr(home, name, None) for home in _homes(node))
+        seen[key] = next((fixture for fixture in found if fixture is not None), None)
+    return seen[key]
 
 
 def _homes(node: pytest.Item) -> Iterator[Any]:

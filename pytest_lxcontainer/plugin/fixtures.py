@@ -151,8 +151,8 @@ def _made(
     with _host_ready(request.config):
         group = GROUP if share else group_of(request)
         container = provisioner.clone(image, group=group, share=share, coming=coming, **settings)
-    request.addfinalizer(container.release)
     track(request, container)
+    request.addfinalizer(container.release)
     return container
 
 

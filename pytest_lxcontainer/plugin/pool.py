@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Sequence
 
 import pytest
 
@@ -12,9 +11,7 @@ from .choice import PLACE_OF_FIXTURE, made_by_lxc_container, marked
 HORIZON = 64
 """Tests to look ahead: many times what a pool keeps."""
 
-_PLACES = pytest.StashKey[dict[str, int]]()
-"""Where each test is in the order of the run."""
-_KEYS = pytest.StashKey[dict[str, str]]()
+_AHEAD = pytest.StashKey["_Ahead"]()
 
 
 def coming_after(request: pytest.FixtureRequest) -> int | None:
@@ -24,30 +21,42 @@ def coming_after(request: pytest.FixtureRequest) -> int | None:
     """
     if request.scope != "function":
         return None
-    item, name = request.node, str(request.fixturename)
-    if name not in getattr(item, "fixturenames", ()):
-        return 0
-    key = _key(item, name)
-    count = sum(_key(other, name) == key for other in _next(item) if name in getattr(other, "fixturenames", ()))
+    session = request.node.session
+    if _AHEAD not in session.stash:
+        session.stash[_AHEAD] = _Ahead(session.items)
+    count: int = session.stash[_AHEAD].count(request.node, str(request.fixturename))
     workers = int(getattr(request.config, "workerinput", {}).get("workercount", 1))
     return -(-count // workers)
 
 
-def _next(item: pytest.Item) -> Iterator[pytest.Item]:
-    items = item.session.items
-    stash = item.session.stash
-    if _PLACES not in stash:
-        stash[_PLACES] = {each.nodeid: place for place, each in enumerate(items)}
-    place = stash[_PLACES].get(item.nodeid, len(items))
-    return islice(items, place + 1, place + 1 + HORIZON)
+class _Ahead:
+    """What the tests *items* ask for, in their order, looked at only as far as anybody asks."""
+
+    def __init__(self, items: Sequence[pytest.Item]) -> None:
+        self._items = items
+        self._places = {item.nodeid: place for place, item in enumerate(items)}
+        self._keys: dict[str, list[str]] = {}
+        """By fixture: the key of each test, from the first one on."""
+
+    def count(self, item: pytest.Item, name: str) -> int:
+        """How many of the next tests ask for the same container as fixture *name* of *item* is."""
+        place = self._places.get(item.nodeid)
+        keys = self._keys.setdefault(name, [])
+        if place is None:
+            return 0
+        end = place + 1 + HORIZON
+        keys.extend(_key(each, name) for each in self._items[len(keys) : end])
+        return keys[place + 1 : end].count(keys[place]) if keys[place] else 0
 
 
 def _key(item: pytest.Item, name: str) -> str:
-    """What decides which image and settings fixture *name* has for *item*, in words; the same for those alike."""
-    keys = item.stash.setdefault(_KEYS, {})
-    if name not in keys:
-        param = getattr(getattr(item, "callspec", None), "params", {}).get(name)
-        made = made_by_lxc_container(item, name)
-        own = marked(item) if made is None else getattr(made, PLACE_OF_FIXTURE)
-        keys[name] = f"{own!r} {param!r}"
-    return keys[name]
+    """What decides which image and settings fixture *name* has for *item*, in words: the same for those alike.
+
+    Empty for a test that does not ask for it by name.
+    """
+    if name not in getattr(item, "fixturenames", ()):
+        return ""
+    param = getattr(getattr(item, "callspec", None), "params", {}).get(name)
+    made = made_by_lxc_container(item, name)
+    own = marked(item) if made is None else getattr(made, PLACE_OF_FIXTURE)
+    return f"{own!r} {param!r}"

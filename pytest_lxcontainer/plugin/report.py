@@ -8,23 +8,26 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from ..container.backend import Status
     from ..container.container import Container
 
 CONTAINERS = pytest.StashKey[list[Any]]()
-DESTROYED = pytest.StashKey[list[tuple[str, str]]]()
-"""Sections of containers that go in the teardown under way: its report is made when they are gone."""
+DESTROYED = pytest.StashKey[list[Any]]()
+"""Containers that went in the teardown under way: its report is made when they are gone."""
 
 _LINES = 50
 
 
 def track(request: pytest.FixtureRequest, container: Container) -> None:
-    """Report *container* with the failures in its fixture's scope, until it is destroyed."""
+    """Report *container* with the failures in its fixture's scope, until its teardown; to be called before others that
+    make a finalizer of that.
+    """
     live = request.node.stash.setdefault(CONTAINERS, [])
     live.append(container)
 
     def let_go() -> None:
         live.remove(container)
-        request.config.stash.setdefault(DESTROYED, []).append(_section(container))
+        request.config.stash.setdefault(DESTROYED, []).append(container)
 
     request.addfinalizer(let_go)
 
@@ -35,19 +38,24 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     destroyed = item.config.stash.setdefault(DESTROYED, [])
     if report.failed:
-        report.sections.extend(destroyed)
-        for node in item.listchain():
-            for container in node.stash.get(CONTAINERS, []):
-                report.sections.append(_section(container))
+        live = (container for node in item.listchain() for container in node.stash.get(CONTAINERS, []))
+        report.sections.extend(map(_section, [*destroyed, *live]))
     destroyed.clear()
     return report
+
+
+def _now(container: Container) -> tuple[Status, str]:
+    remains = container.remains
+    if remains is None:
+        return container.status(), container.logs()
+    return remains.status, remains.log.decode("utf-8", "replace")
 
 
 def _section(container: Container) -> tuple[str, str]:
     """Heading and text: how the container is, and its last log lines."""
     title = f"lxc container {container.name} ({container.image.title})"
     try:
-        status, log = container.status(), container.logs()
+        status, log = _now(container)
     except Exception as error:  # a report must not fail where its subject did
         return title, f"nothing could be learnt of it: {error}"
     state = status.state if status.exit_code is None else f"{status.state}, exit code {status.exit_code}"

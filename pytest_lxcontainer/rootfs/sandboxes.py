@@ -18,6 +18,7 @@ class Sandboxes:
     def __init__(self) -> None:
         self._idmap = IdMap.for_host()
         self._made: dict[tuple[bool, int], Sandbox] = {}
+        self._stacks: dict[tuple[bool, tuple[Path, ...]], Stack] = {}
 
     def close(self) -> None:
         """End the helper processes."""
@@ -43,7 +44,10 @@ class Sandboxes:
 
     def stack(self, lower_dirs: Sequence[Path], *, privileged: bool = False) -> Stack:
         """What layers with that mapping's owners hold."""
-        return Stack(lower_dirs, lambda: self.sandbox(privileged=privileged))
+        key = (privileged, tuple(lower_dirs))
+        if key not in self._stacks:
+            self._stacks[key] = Stack(lower_dirs, lambda: self.sandbox(privileged=privileged))
+        return self._stacks[key]
 
     def discard(self, path: Path) -> None:
         """Remove a tree whose files belong to containers."""

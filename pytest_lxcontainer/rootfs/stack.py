@@ -14,28 +14,40 @@ class Stack:
     """The layers *lower_dirs* (base first); *sandbox* gives one with their owners' ids.
 
     An ordinary user owns none of the files that are not the containers' root's, and asks the sandbox where that is
-    what forbids a look.
+    what forbids a look. Layers do not change: what was found once is not looked for again.
     """
 
     def __init__(self, lower_dirs: Sequence[Path], sandbox: Callable[[], Sandbox]) -> None:
         self._lower_dirs = tuple(lower_dirs)
         self._sandbox = sandbox
+        self._stats: dict[str, os.stat_result | None] = {}
+        self._contents: dict[str, bytes | None] = {}
 
     def stat(self, path: str) -> os.stat_result | None:
         """What *path* would be in a container, ``None`` if nothing; whose it is, is not to be relied on.
 
         Raises `CorruptImageError`, `StoreError`.
         """
-        try:
-            return stat_path(self._lower_dirs, path)
-        except PermissionError:
-            return self._sandbox().look_up(self._lower_dirs, path)
+        if path not in self._stats:
+            self._stats[path] = self._stat(path)
+        return self._stats[path]
 
     def read(self, path: str) -> bytes | None:
         """The content of the regular file *path*, of at most 1 MiB, ``None`` if there is none.
 
         Raises `CorruptImageError`, `StoreError`.
         """
+        if path not in self._contents:
+            self._contents[path] = self._read(path)
+        return self._contents[path]
+
+    def _stat(self, path: str) -> os.stat_result | None:
+        try:
+            return stat_path(self._lower_dirs, path)
+        except PermissionError:
+            return self._sandbox().look_up(self._lower_dirs, path)
+
+    def _read(self, path: str) -> bytes | None:
         try:
             return read_file(self._lower_dirs, path)
         except PermissionError:

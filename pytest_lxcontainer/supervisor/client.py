@@ -14,7 +14,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from ..container.backend import ExecSpec, Status
+from ..container.backend import LOG_KEPT, ExecSpec, Remains, Status
 from ..container.cgroups import host_hierarchies
 from ..container.pooled import Demand
 from ..container.spec import ContainerSpec
@@ -117,9 +117,9 @@ class SupervisorClient(WorkClient, ControlClient):
         """See `Backend`."""
         self._ask("settle", name=name, error=protocol.describe(error) if error else None)
 
-    def release(self, name: str) -> None:
+    def release(self, name: str) -> Remains | None:
         """See `Backend`."""
-        self._ask("release", name=name)
+        return self._part_with("release", name)
 
     def start(self, name: str, timeout: float) -> Status:
         """See `Backend`."""
@@ -137,9 +137,9 @@ class SupervisorClient(WorkClient, ControlClient):
         """See `Backend`."""
         return _status(self._ask("stop", name=name, timeout=timeout))
 
-    def destroy(self, name: str) -> None:
+    def destroy(self, name: str) -> Remains | None:
         """See `Backend`."""
-        self._ask("destroy", name=name)
+        return self._part_with("destroy", name)
 
     def freeze(self, name: str) -> None:
         """See `Backend`."""
@@ -165,6 +165,14 @@ class SupervisorClient(WorkClient, ControlClient):
         with self._request(message) as (value, fds), os.fdopen(fds[0], "rb") as file:
             file.seek(value["offset"])
             return file.read()
+
+    def _part_with(self, how: str, name: str) -> Remains | None:
+        with self._request({"do": how, "name": name}) as (value, fds):
+            if value is None:
+                return None
+            with os.fdopen(fds[0], "rb") as file:
+                file.seek(max(0, os.fstat(fds[0]).st_size - LOG_KEPT))
+                return Remains(_status(value), file.read())
 
     def stats(self, name: str) -> Stats:
         """See `Backend`."""

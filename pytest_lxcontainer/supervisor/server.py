@@ -18,7 +18,7 @@ from ..container.pooled import Demand
 from ..container.spec import ContainerSpec
 from ..errors import LxContainerError, SupervisorError
 from . import control, protocol
-from .life import KILL_GRACE
+from .life import KILL_GRACE, Life
 from .loop import Loop, until_gone, wait
 from .pool import Pool
 from .protocol import Message
@@ -201,7 +201,9 @@ class Server:
         self._shares.settle(call.message["name"], call.message["error"])
 
     async def _release(self, call: _Call) -> Any:
+        remains = self._remains(call)
         self._shares.release(call.message["name"], call.pid)
+        return remains
 
     async def _start(self, call: _Call) -> Any:
         life = self._run.life(call.message["name"])
@@ -222,7 +224,18 @@ class Server:
         return asdict(life.status())
 
     async def _destroy(self, call: _Call) -> Any:
+        remains = self._remains(call)
         self._run.destroy(call.message["name"])
+        return remains
+
+    def _remains(self, call: _Call) -> Any:
+        """How a container is now, and its log to be read when it is gone."""
+        life = self._run.lives.get(call.message["name"])
+        if life is None:
+            return None
+        life.notice_end()
+        call.reply_fds = [self._log_of(life)]
+        return asdict(life.status())
 
     async def _freeze(self, call: _Call) -> Any:
         self._run.life(call.message["name"]).freeze(call.message["frozen"])
@@ -263,10 +276,15 @@ class Server:
 
     async def _logs(self, call: _Call) -> Any:
         life = self._run.life(call.message["name"])
+        call.reply_fds = [self._log_of(life)]
+        return {"offset": life.console.offset(call.message["since"])}
+
+    @staticmethod
+    def _log_of(life: Life) -> int:
+        """What has been written until now, to read."""
         if life.boot is not None:
             life.console.drain(life.boot.output)
-        call.reply_fds = [life.console.open()]
-        return {"offset": life.console.offset(call.message["since"])}
+        return life.console.open()
 
     async def _stats(self, call: _Call) -> Any:
         return self._run.life(call.message["name"]).stats()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_lxcontainer.container.backend import LOG_KEPT, Remains
 from pytest_lxcontainer.container.limits import Limits
 from pytest_lxcontainer.container.stats import Stats
 from pytest_lxcontainer.errors import (
@@ -136,7 +137,28 @@ class TestLife:
         assert not Path(f"/proc/{pid}").exists()
 
     def test_destroying_the_unknown_is_fine(self, bench: Bench) -> None:
-        bench.backend.destroy("nobody")
+        assert bench.backend.destroy("nobody") is None
+
+    def test_a_destroyed_container_leaves_word_of_how_it_was(self, bench: Bench) -> None:
+        name = bench.start("echo last words; sleep 1000")
+        wait_for_log(bench, name, b"last words\n")
+        status = bench.backend.status(name)
+        assert bench.backend.destroy(name) == Remains(status, b"last words\n")
+
+    def test_so_does_one_that_had_ended(self, bench: Bench) -> None:
+        name = bench.start("echo last words; exit 3")
+        deadline = time.monotonic() + 20
+        while bench.backend.status(name).exit_code is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        remains = bench.backend.destroy(name)
+        assert remains is not None
+        assert (remains.status.state, remains.status.exit_code, remains.log) == ("STOPPED", 3, b"last words\n")
+
+    def test_only_the_end_of_a_long_log_is_left(self, bench: Bench) -> None:
+        name = bench.start("head -c 1500000 /dev/zero; printf end; sleep 1000")
+        wait_for_log(bench, name, bytes(1_500_000) + b"end")
+        remains = bench.backend.destroy(name)
+        assert remains is not None and remains.log == bytes(LOG_KEPT - 3) + b"end"
 
     @pytest.mark.needs_cgroups
     def test_frozen_processes_halt_and_go_on(self, bench: Bench) -> None:

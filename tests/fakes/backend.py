@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_lxcontainer.container.backend import ExecSpec, Status
+from pytest_lxcontainer.container.backend import LOG_KEPT, ExecSpec, Remains, Status
 from pytest_lxcontainer.container.channel import Channel
 from pytest_lxcontainer.container.files import Root, perform
 from pytest_lxcontainer.container.pooled import Demand
@@ -117,8 +117,9 @@ class FakeBackend(FakeControl, Transfers):
                     shared.settled, shared.error = True, error
             self._settled.notify_all()
 
-    def release(self, name: str) -> None:
+    def release(self, name: str) -> Remains | None:
         with self._settled:
+            remains = self._remains(name)
             for key, shared in list(self._shared.items()):
                 if shared.name == name:
                     if not shared.settled:
@@ -126,6 +127,7 @@ class FakeBackend(FakeControl, Transfers):
                     # All are this one process.
                     if not shared.settled or shared.error or shared.spec.sharers <= 1:
                         self.destroy(name)
+        return remains
 
     def start(self, name: str, timeout: float) -> Status:
         return self._of(name).start()
@@ -139,10 +141,18 @@ class FakeBackend(FakeControl, Transfers):
     def stop(self, name: str, timeout: float) -> Status:
         return self._of(name).stop(timeout)
 
-    def destroy(self, name: str) -> None:
+    def destroy(self, name: str) -> Remains | None:
+        remains = self._remains(name)
         container = self._containers.pop(name, None)
         if container is not None:
             container.kill()
+        return remains
+
+    def _remains(self, name: str) -> Remains | None:
+        if name not in self._containers:
+            return None
+        container = self._containers[name]
+        return Remains(container.status(), container.log.since(0.0)[-LOG_KEPT:])
 
     def freeze(self, name: str) -> None:
         self._of(name).freeze(True)
