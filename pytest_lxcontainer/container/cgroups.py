@@ -144,18 +144,28 @@ def freezer_in(cgroups: Mapping[str, Path]) -> Freezer | None:
 
 def remove_tree(directory: Path) -> bool:
     """Remove the cgroup *directory* and those below it; false where one still holds a process."""
+    return _remove_tree(os.fspath(directory))
+
+
+def _remove_tree(directory: str) -> bool:
+    # Most have none below them; what else they hold, files that the kernel makes as they are listed, are dozens.
+    if _remove(directory):
+        return True
     try:
-        entries = [entry for entry in os.scandir(directory) if entry.is_dir(follow_symlinks=False)]
+        below = [entry.path for entry in os.scandir(directory) if entry.is_dir(follow_symlinks=False)]
     except FileNotFoundError:
         return True
-    gone = all([remove_tree(Path(entry)) for entry in entries])
+    return bool(below) and all([_remove_tree(path) for path in below]) and _remove(directory)
+
+
+def _remove(directory: str) -> bool:
     try:
-        directory.rmdir()
+        os.rmdir(directory)  # noqa: PTH106 - thirty for each container
     except FileNotFoundError:
         return True
     except OSError:
         return False
-    return gone
+    return True
 
 
 def processes_below(directory: Path) -> set[int]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from ..rootfs.idmap import IdMap
-from ..rootfs.overlay import Overlay
+from ..rootfs.overlay import Overlay, forget_volatile
 from ..rootfs.userns import CLONE_NEWNS, CLONE_NEWUSER, become_root, unshare, write_maps
 from .attach import ALL_BUT_USER, PR_SET_DUMPABLE, PR_SET_PDEATHSIG, Target, libc, setns
 from .channel import Channel, Frame
@@ -137,6 +137,7 @@ def _perform(root: str, task: Frame, channel: socket.socket) -> None:
 def _mount(overlay: Overlay) -> None:
     """Mount the container's files over their own upper dir, which nobody else will see."""
     _check(libc.mount(b"none", b"/", None, ctypes.c_ulong(MS_REC | MS_PRIVATE), None))
+    forget_volatile(overlay.work_dir)
     options = overlay.mount_options().encode()
     _check(libc.mount(b"overlay", os.fsencode(overlay.upper_dir), b"overlay", ctypes.c_ulong(0), options))
 

@@ -98,7 +98,7 @@ def render(items: Iterator[Item]) -> str:
 
 def _rootfs_items(place: Place) -> Iterator[Item]:
     yield "lxc.rootfs.path", place.overlay.lxc_rootfs_path()
-    yield "lxc.rootfs.options", place.overlay.options
+    yield "lxc.rootfs.options", place.overlay.lxc_rootfs_options
 
 
 def _console_items(place: Place) -> Iterator[Item]:

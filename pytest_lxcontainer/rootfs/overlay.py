@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,16 +44,25 @@ class Overlay:
         return "userxattr"
 
     @property
+    def lxc_rootfs_options(self) -> str:
+        """The value of ``lxc.rootfs.options``.
+
+        ``volatile``, as nobody wants the files after a loss of power: what a database has written to disk for good, and
+        each file that is copied up, need not be waited for. See `forget_volatile`.
+        """
+        return f"{self.options},volatile"
+
+    @property
     def too_long(self) -> bool:
         """Whether the stack has too many or too long paths for one mount(2)."""
         return self.option_length() > MAX_OPTIONS
 
     def option_length(self) -> int:
-        """Return how many bytes of mount options the stack makes."""
-        return len(os.fsencode(self.mount_options()))
+        """Return how many bytes of mount options the stack makes at most."""
+        return len(os.fsencode(f"{self.mount_options()},volatile"))
 
     def mount_options(self) -> str:
-        """Return the options of mount(2), and so what LXC will make of `lxc_rootfs_path`."""
+        """Return the options of mount(2), and so what LXC will make of `lxc_rootfs_path`, but for ``volatile``."""
         lower = ":".join(str(path) for path in self._checked(self._topmost_first()))
         return f"upperdir={self.upper_dir},lowerdir={lower},workdir={self.work_dir},{self.options}"
 
@@ -78,6 +87,22 @@ class Overlay:
                     hint="choose a store whose absolute path has no colon, comma, backslash or line break",
                 )
         return paths
+
+
+def forget_volatile(work_dir: Path) -> None:
+    """Let an overlay with this *work_dir*, which is not mounted, be mounted again: not before this after ``volatile``.
+
+    See "Volatile mount" in https://docs.kernel.org/filesystems/overlayfs.html.
+    """
+    inner = work_dir / "work"
+    mark = inner / "incompat" / "volatile"
+    with suppress(FileNotFoundError):
+        # Whoever is not root may not even look into what is their own.
+        for path in (inner, mark.parent, mark):
+            path.chmod(0o700)
+        (mark / "dirty").unlink()
+        mark.rmdir()
+        mark.parent.rmdir()
 
 
 def stat_path(lower_dirs: Sequence[Path], path: str) -> os.stat_result | None:

@@ -126,7 +126,7 @@ class Boot:
     def _command_state(self) -> str:
         """The command's state as in proc_pid_stat(5), ``S`` while it waits for something; empty once it has ended."""
         try:
-            state = Path(f"/proc/{self.command}/stat").read_text().rpartition(")")[2].split()[0]
+            state = _text(f"/proc/{self.command}/stat").rpartition(")")[2].split()[0]
         except OSError:
             return ""
         return "" if state in "ZX" else state
@@ -213,9 +213,18 @@ class Boot:
         return True
 
 
+def _text(path: str) -> str:
+    """A file of ``/proc``, at a fraction of what `Path.read_text` costs: a start reads dozens."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, 1 << 16).decode("utf-8", "replace")
+    finally:
+        os.close(fd)
+
+
 def _children(pid: int) -> list[int]:
     try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return [int(child) for child in _text(f"/proc/{pid}/task/{pid}/children").split()]
     except OSError:
         return []
 
@@ -223,7 +232,7 @@ def _children(pid: int) -> list[int]:
 def _is_init(pid: int) -> bool:
     """Whether *pid* is the first process of a pid namespace below ours (NSpid of proc_pid_status(5))."""
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
+        status = _text(f"/proc/{pid}/status")
     except OSError:
         return False
     line = next((line for line in status.splitlines() if line.startswith("NSpid:")), "")

@@ -188,7 +188,7 @@ class Pool(Generic[Clone]):
                 traceback.print_exc()
             stock.failed = True
         else:
-            stock.size = max(stock.size, self._maker.size(clone), 1)
+            stock.size = stock.size or max(self._maker.size(clone), 1)
             stock.ready.append(clone)
         finally:
             stock.making -= 1

@@ -169,3 +169,16 @@ def test_the_table_of_a_run_lists_the_living(box: Container, provisioner: Provis
         "group": box._spec.group,
         "ips": [box.ip],
     }
+
+
+def test_its_files_need_not_be_waited_for_until_they_are_on_disk(run: Runner) -> None:
+    container = run(BUSYBOX)
+    for text in ("one", "two"):
+        root = next(line for line in container.read_text("/proc/mounts").splitlines() if line.split()[1] == "/")
+        assert any(option.endswith("volatile") for option in root.split()[3].split(","))
+        container.check_output(f"echo {text} >> /note; sync")
+        container.kill()
+        container.wait("STOPPED")
+        container.write_text("/at-rest", text)
+        container.start()
+    assert (container.read_text("/note"), container.read_text("/at-rest")) == ("one\ntwo\n", "two")

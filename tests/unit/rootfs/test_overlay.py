@@ -16,6 +16,7 @@ def test_lxc_wants_the_topmost_layer_first_and_the_upper_dir_last() -> None:
     assert OVERLAY.lxc_rootfs_path() == "overlay:/s/top:/s/mid:/s/base:/c/x/upper"
     assert OVERLAY.work_dir == Path("/c/x/work")
     assert OVERLAY.options == "userxattr"
+    assert OVERLAY.lxc_rootfs_options == "userxattr,volatile"
 
 
 def test_a_layer_that_an_image_has_twice_is_mounted_once_where_it_is_topmost() -> None:
@@ -26,7 +27,7 @@ def test_a_layer_that_an_image_has_twice_is_mounted_once_where_it_is_topmost() -
 
 def test_option_length_is_that_of_the_options_lxc_mounts_with() -> None:
     options = "upperdir=/c/x/upper,lowerdir=/s/top:/s/mid:/s/base,workdir=/c/x/work,userxattr"
-    assert OVERLAY.mount_options() == options and OVERLAY.option_length() == len(options)
+    assert OVERLAY.mount_options() == options and OVERLAY.option_length() == len(f"{options},volatile")
 
 
 @pytest.mark.parametrize(("count", "too_long"), [(120, False), (140, True)])
