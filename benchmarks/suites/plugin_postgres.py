@@ -7,7 +7,7 @@ import os
 import pytest
 from migration import accepts, check, migrate
 
-from pytest_lxcontainer import Container, lxc_container, lxc_template
+from pytest_lxcontainer import Container, lxc_container, lxc_template, wait
 
 
 def url(database: Container) -> str:
@@ -28,7 +28,8 @@ migrated = lxc_template(
     ready=ready,
     prepare=prepare,
 )
-database = lxc_container(migrated)
+# The first start has another server before the one that is to be used; a clone's log tells as well as a session would.
+database = lxc_container(migrated, ready=wait.log("database system is ready to accept connections"))
 
 
 @pytest.mark.parametrize("number", range(int(os.environ["BENCH_TESTS"])))
