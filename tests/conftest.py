@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs_user: left out for root, who may do what it shows to be forbidden")
     config.addinivalue_line("markers", "needs_no_cgroups: left out where this user may make some")
     config.addinivalue_line("markers", "needs_cgroups(version=None): left out where this user may make none (of it)")
+    config.addinivalue_line("markers", "needs_xdist: left out where pytest-xdist is not installed")
     config.addinivalue_line("markers", "needs_ids: left out for a user without subordinate ids")
     if not os.environ.get(STORE):
         # Neither pytest's temporary directories nor a home: a container's root must be able to pass.
@@ -51,6 +53,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     other = "needs_user" if os.geteuid() == 0 else "needs_root"
     version = cgroup_version()
     names = {other} if has_ids() else {other, "needs_ids"}
+    if find_spec("xdist") is None:
+        names.add("needs_xdist")
     left_out = [
         item for item in items if has_other_cgroups(item, version) or names & {m.name for m in item.iter_markers()}
     ]

@@ -57,6 +57,10 @@ TWENTY = """
         is_new(either)
 """
 
+WORKERS = [
+    pytest.param((), id="one process"),
+    pytest.param(("-n", "2"), id="two workers", marks=pytest.mark.needs_xdist),
+]
 COUNT = 8 + 8 + 4
 
 
@@ -81,7 +85,7 @@ class Notes:
         return sum(words[2] == "True" for words in self.read())
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["one process", "two workers"])
+@pytest.mark.parametrize("workers", WORKERS)
 def test_twenty_tests_find_the_same_with_a_pool_and_without(
     inner: Inner, monkeypatch: pytest.MonkeyPatch, workers: tuple[str, ...]
 ) -> None:
@@ -178,3 +182,102 @@ def test_it_is_switched_off_anywhere(inner: Inner, monkeypatch: pytest.MonkeyPat
     inner.pytester.makeini(f"[pytest]\nlxc_pool = {0 if place == 'ini' else 'auto'}\n")
     inner.run(*(["--lxc-pool=0"] if place == "option" else []), test_it=TWENTY).assert_outcomes(passed=COUNT)
     assert notes.pooled == 0
+
+
+MODULE = """
+    import os
+    from pathlib import Path
+    import pytest
+    from pytest_lxcontainer import lxc_container, wait
+
+    command = "echo MODULE; exec sleep 1000"
+    box = lxc_container("busybox", env={"WHO": "MODULE"}, command=command, ready=wait.log("MODULE"))
+
+    def check(container, who):
+        (Path(os.environ["NOTES"]) / container.id).write_text(f"- - {container.was_started}")
+        assert (container.env["WHO"], container.check_output("echo $WHO"), container.logs()) == (who, who, f"{who}\\n")
+
+    @pytest.mark.parametrize("number", range(4))
+    class TestIt:
+        def test_fixture(self, box, number):
+            check(box, "MODULE")
+
+        @pytest.mark.container(
+            "busybox", env={"WHO": "marked"}, command="echo marked; exec sleep 1000", ready=wait.log("marked")
+        )
+        def test_marker(self, container, number):
+            check(container, "marked")
+"""
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+def test_modules_that_ask_otherwise_have_their_own(
+    inner: Inner, monkeypatch: pytest.MonkeyPatch, workers: tuple[str, ...]
+) -> None:
+    notes = Notes(inner, "notes", monkeypatch)
+    modules = {f"test_{name}": MODULE.replace("MODULE", name) for name in ("one", "other")}
+    inner.run(*workers, **modules).assert_outcomes(passed=16)
+    assert notes.pooled > 0
+
+
+def test_tests_that_fail_before_between_and_after_leave_the_next_ones_theirs(
+    inner: Inner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = Notes(inner, "notes", monkeypatch)
+    test = """
+        import os
+        from pathlib import Path
+        import pytest
+        from pytest_lxcontainer import lxc_container
+
+        box = lxc_container("busybox", env={"A": "b"})
+
+        @pytest.fixture
+        def before(request):
+            assert request.node.callspec.params["number"] != 2
+
+        @pytest.fixture
+        def after(box, request):
+            box.write_text("/mine", "")
+            assert request.node.callspec.params["number"] != 4
+            yield
+            assert request.node.callspec.params["number"] != 6
+
+        @pytest.mark.parametrize("number", range(10))
+        @pytest.mark.container("busybox")
+        def test_it(before, box, after, container, number):
+            for each in (box, container):
+                (Path(os.environ["NOTES"]) / each.id).write_text(f"- - {each.was_started}")
+            assert box.listdir("/").count("mine") == 1 and not container.exists("/mine")
+            assert box.id != container.id and container.hostname in box.read_text("/etc/hosts")
+            if number == 8:
+                container.kill()
+            assert number != 8
+    """
+    result = inner.run(test_it=test)
+    result.assert_outcomes(passed=7, failed=1, errors=3)
+    assert len(notes.read()) == 2 * 8
+    assert notes.pooled > 0
+
+
+def test_an_interrupt_of_who_waits_for_one_leaves_nothing(inner: Inner) -> None:
+    test = """
+        from pathlib import Path
+        import pytest
+        from pytest_lxcontainer import wait
+
+        @pytest.fixture
+        def before(number):
+            if number == 1:
+                Path("reached").write_text("here")
+
+        @pytest.mark.parametrize("number", range(5))
+        @pytest.mark.container("busybox", command="sleep 1.5; touch /up; exec sleep 1000", ready=wait.file("/up"))
+        def test_it(before, container, number):
+            pass
+    """
+    process = inner.start("--lxc-pool=4", test_it=test)
+    inner.reached("reached")
+    process.send_signal(signal.SIGINT)
+    process.wait(30)
+    assert "KeyboardInterrupt" in inner.log.read_text()

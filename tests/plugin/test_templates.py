@@ -49,6 +49,27 @@ def test_every_test_has_a_fresh_clone(inner: Inner) -> None:
     assert prepared(inner) == 1
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "count"),
+    [
+        ('"once\\n"', '"once more, once\\n"', 3),
+        ('env={"SEEDED": "yes"}', 'env={"SEEDED": "no"}', 2),
+        ("prepare=seed,", "prepare=seed, key='KEY',", 2),
+        ("import uuid", "import base64", 1),
+        ("def seed(", "# How it begins.\n    def seed(", 1),
+    ],
+    ids=["its source", "a setting", "a key", "what it does not name", "a comment beside it"],
+)
+def test_an_edit_between_two_runs_prepares_anew_where_it_counts(inner: Inner, old: str, new: str, count: int) -> None:
+    test = "def test_it(box): assert box.exists('/seed')"
+    assert old in seeded(inner)
+    inner.run(conftest=seeded(inner), test_it=test).assert_outcomes(passed=1)
+    edited = seeded(inner).replace(old, new.replace("KEY", str(inner.path)))
+    inner.run(conftest=edited, test_it=test).assert_outcomes(passed=1)
+    assert prepared(inner) == count
+
+
+@pytest.mark.needs_xdist
 def test_eight_workers_prepare_once(inner: Inner) -> None:
     test = """
         import pytest
@@ -61,6 +82,7 @@ def test_eight_workers_prepare_once(inner: Inner) -> None:
     assert prepared(inner) == 1
 
 
+@pytest.mark.needs_xdist
 def test_a_template_wherever_an_image_is_asked_for(inner: Inner) -> None:
     test = """
         import pytest

@@ -8,8 +8,9 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ import pytest
 
 from pytest_lxcontainer import Container, Provisioner, Settings, wait
 from pytest_lxcontainer.container.cgroups import host_hierarchies
-from pytest_lxcontainer.errors import StartFailedError, WaitTimeoutError
+from pytest_lxcontainer.errors import LxContainerError, StartFailedError, WaitTimeoutError
 from pytest_lxcontainer.supervisor.host import writable_base
 
+from ..fakes.images import Dir, Entry, File
 from .conftest import BUSYBOX, wait_until
 
 
@@ -33,9 +35,9 @@ class Asker:
     def __init__(self, provisioner: Provisioner) -> None:
         self.provisioner = provisioner
 
-    def clone(self, command: Any = None, *, coming: int = 1, **settings: Any) -> Container:
+    def clone(self, command: Any = None, *, image: str = BUSYBOX, coming: int = 1, **settings: Any) -> Container:
         settings = {"group": uuid.uuid4().hex, **settings}
-        return self.provisioner.clone(BUSYBOX, command, coming=coming, **settings)
+        return self.provisioner.clone(image, command, coming=coming, **settings)
 
     def __call__(self, command: Any = None, **settings: Any) -> Container:
         return self.clone(command, **settings).start()
@@ -89,7 +91,11 @@ hostname; cat /etc/hostname /etc/hosts /etc/resolv.conf; env | sort; pwd; id
 ip -4 addr show eth0 | grep inet; ip route; cat /proc/net/tcp
 cat /proc/1/comm /proc/mounts /proc/self/cgroup /proc/self/limits; ulimit -a
 ps -o pid,ppid,user,nice,args; ls -l /proc/1/fd/0 | cut -c1-10
-grep -E 'Cap|Seccomp|NoNewPrivs|Groups' /proc/self/status
+for of in 1 self; do
+    grep -E 'Cap|Sec|NoNewPrivs|Groups|Sig|Shd|Umask|TracerPid|allowed_list|[UG]id' /proc/$of/status
+    cat /proc/$of/oom_score_adj /proc/$of/coredump_filter /proc/$of/cmdline /proc/$of/environ | tr '\\0' '\n'
+done
+stat -c %a /proc/1/root/tmp; ls /dev /dev/shm /dev/pts
 ls -lnaR / -I proc -I sys 2>/dev/null | grep -v ' /proc\\| /sys' | head -50
 """
 
@@ -106,29 +112,38 @@ def seen_in(container: Container, since: float) -> str:
         *container.interfaces(),
     ]
     parts += [str(container.is_first)]
-    mac = f"02:1c:{':'.join(f'{int(part):02x}' for part in container.ip.split('.'))}"
-    text = "\n".join(parts)
-    for own, word in ((container.id, "ID"), (container.ip, "IP"), (mac, "MAC")):
-        text = text.replace(own, word)
+    text = "\n".join(parts).replace(container.id, "ID")
+    for address in status.ips:
+        mac = f"02:1c:{IPv4Address(address).packed.hex(':')}"
+        text = text.replace(address, "IP").replace(mac, "MAC")
     return re.sub(r"(veth|if)\d+|[0-9a-f]{8,}", "NUMBER", text)
 
 
-def test_a_pooled_container_is_like_any_other(ask: Asker) -> None:
-    settings = {
-        "command": "echo hello; exec sleep 1000",
-        "cwd": "/made/for/it",
-        "env": {"A": "b"},
-        "ready": wait.log("hello"),
-    }
+LIKE_ANY_OTHER: dict[str, dict[str, Any]] = {
+    "log": {"cwd": "/made/for/it", "env": {"A": "b"}, "ready": wait.log("hello")},
+    "port": {"command": "echo hello; httpd -p 8080; exec sleep 1000", "ready": wait.port(8080)},
+    "http": {"command": "echo hello; exec httpd -f -p 8080", "ready": wait.http("/", port=8080, status=404)},
+    "exec": {"ready": wait.exec("hostname"), "user": "nobody", "init": False},
+    "file": {"ready": wait.file("/etc/hosts"), "network": "none", "tmpfs": {"/scratch": "size=1m"}},
+    "nothing": {"cap_add": ["NET_ADMIN"], "hostname": "other"},
+}
+
+
+@pytest.mark.parametrize("given", LIKE_ANY_OTHER.values(), ids=LIKE_ANY_OTHER.keys())
+def test_a_pooled_container_is_like_any_other(ask: Asker, given: dict[str, Any]) -> None:
+    settings = {"command": "echo hello; exec sleep 1000", **given}
     cold_since = time.time()
-    cold = seen_in(ask(coming=0, **settings), cold_since)
+    cold_one = ask(coming=0, **settings)
+    wait.until(cold_one, wait.log("hello"), 20)
+    cold = seen_in(cold_one, cold_since)
     ask(coming=1, **settings)
     ask.until_full(1)
     since = time.time()
     container = ask(coming=0, **settings)
     assert was_pooled(container)
+    wait.until(container, wait.log("hello"), 20)
     assert seen_in(container, since) == cold
-    assert "hello" in cold and "/made/for/it" in cold
+    assert "hello" in cold and settings.get("cwd", "") in cold
 
 
 def test_and_goes_on_as_any_other(ask: Asker) -> None:
@@ -149,15 +164,101 @@ def test_and_goes_on_as_any_other(ask: Asker) -> None:
     assert container.exit_code == 137
 
 
+SEED = "hexdump -n 16 -e '1/1 \"%02x\"' /dev/urandom | tr -d '\\n'; echo; echo $RANDOM $RANDOM $RANDOM $RANDOM"
+"""Of the kernel's random numbers, and of a generator that the shell seeds by clock and process id when it starts."""
+
+
 def test_no_two_share_anything(ask: Asker) -> None:
-    containers = [ask(coming=6 - number) for number in range(6)]
+    command = f"{{ {SEED}; }} > /tmp/seed; mv /tmp/seed /seed; exec sleep 1000"
+    containers = [ask(command, ready=wait.file("/seed"), coming=6 - number) for number in range(6)]
     assert any(was_pooled(each) for each in containers)
-    drawn = [each.check_output("cat /proc/sys/kernel/random/boot_id; hexdump -n 8 /dev/urandom") for each in containers]
-    for values in ([each.id for each in containers], [each.ip for each in containers], drawn):
+    drawn = [line for each in containers for line in each.read_text("/seed").splitlines()]
+    again = [line for each in containers for line in each.check_output(SEED).splitlines()]
+    assert len(set(drawn + again)) == 24
+    boots = [each.read_text("/proc/sys/kernel/random/boot_id") for each in containers]
+    for values in ([each.id for each in containers], [each.ip for each in containers], boots):
         assert len(set(values)) == 6
     for each in containers:
         each.write_text("/mine", each.id)
     assert [each.read_text("/mine") for each in containers] == [each.id for each in containers]
+
+
+def test_its_clock_is_the_host_s(ask: Asker) -> None:
+    command = "trap 'date +%s; cut -d. -f1 /proc/uptime' USR1; echo up; while :; do sleep 0.01; done"
+    container = ask.pooled(command, ready=wait.log("up"))
+    before = (time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))
+    container.kill("USR1")
+    wait.until(container, wait.log(r"^\d+\n\d+$"), 20)
+    after = (time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))
+    told = [int(word) for word in container.logs().split()[1:]]
+    assert all(int(low) <= value <= high for low, value, high in zip(before, told, after, strict=True))
+
+
+def test_its_log_is_followed_from_its_beginning(ask: Asker) -> None:
+    container = ask.pooled("echo one; echo two; trap 'echo three; exit' TERM; while :; do sleep 0.01; done")
+    lines = container.follow_logs()
+    assert [next(lines), next(lines)] == ["one", "two"]
+    container.kill("TERM")
+    assert list(lines) == ["three"]
+
+
+@pytest.mark.needs_cgroups
+def test_a_test_halts_it_as_any_other(ask: Asker) -> None:
+    container = ask.pooled()
+    container.freeze()
+    assert container.state == "FROZEN"
+    container.unfreeze()
+    assert container.state == "RUNNING" and container.exec("true").exit_code == 0
+    stats = container.stats()
+    assert (stats.oom_kills, container.limits) == (0, ask().limits)
+
+
+def test_it_has_the_volumes_and_the_directory_that_its_image_lacks(ask: Asker, build: Callable[..., str]) -> None:
+    files: dict[str, Entry] = {"data": Dir(0o750, 5, 6), "data/seed": File("from the image", 0o640, 7, 8)}
+    image = build(files, Cmd=["sleep", "600"], WorkingDir="/made/here", Volumes={"/data": {}, "/new/one": {}})
+    look = "pwd; ls -lnaR /data /new /made | sed -E 's/ [A-Z][a-z]{2} .{9}//'"
+    cold = ask(image=image, coming=0).check_output(look)
+    for _ in range(2):
+        container = ask.pooled(image=image)
+        assert container.check_output(look) == cold
+        container.write_text("/data/mine", "1")
+        container.write_text("/new/one/mine", "1")
+    assert "/made/here" in cold and "seed" in cold and "mine" not in cold
+
+
+def test_it_is_healthy_before_it_is_asked_for(ask: Asker, build: Callable[..., str]) -> None:
+    check = {"Test": ["CMD-SHELL", "echo asked >> /asked; test -e /tmp/ok"], "Interval": 10**7, "StartPeriod": 10**10}
+    image = build(Cmd=["sh", "-c", "sleep 0.2; touch /tmp/ok; exec sleep 600"], Healthcheck=check)
+    ask(image=image)
+    ask.until_full(1)
+    container = ask.clone(image=image, coming=0)
+    assert was_pooled(container) and container.exists("/tmp/ok")
+    asked = container.read_text("/asked")
+    assert container.start().read_text("/asked") == asked
+
+
+def test_one_that_is_never_healthy_fails_each_test_with_its_own_error(ask: Asker, build: Callable[..., str]) -> None:
+    image = build(Cmd=["sleep", "600"], Healthcheck={"Test": ["CMD", "false"], "Interval": 10**7, "Retries": 2})
+    for _ in range(3):
+        with pytest.raises(LxContainerError, match="HEALTHCHECK"), ask.clone(image=image, timeout=5) as container:
+            container.start()
+    wait_until(lambda: ask.spares() == [])
+
+
+def test_what_is_asked_for_otherwise_is_another(ask: Asker) -> None:
+    ask(env={"A": "1"}, coming=2)
+    ask.until_full(2)
+    others: list[dict[str, Any]] = [
+        {"env": {"A": "2"}},
+        {"hostname": "other"},
+        {"labels": {"a": "b"}},
+        {"timeout": 50},
+        {"image": "nginx:1"},
+        {"ready": wait.file("/etc")},
+    ]
+    for other in others:
+        assert not was_pooled(ask(**{"env": {"A": "1"}, "coming": 0, **other}))
+    assert was_pooled(ask(env={"A": "1"}, coming=0))
 
 
 def test_what_comes_later_in_its_group_resolves_it_and_is_resolved(ask: Asker) -> None:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +25,8 @@ from pytest_lxcontainer.rootfs.sandboxes import Sandboxes
 from pytest_lxcontainer.store.prune import Rules, prune
 from pytest_lxcontainer.store.templates import TemplateStore
 
-from .conftest import BUSYBOX, Runner, as_root
+from ..fakes.registry import FakeRegistry
+from .conftest import BUSYBOX, Runner
 
 pytestmark = pytest.mark.usefixtures("mirror")
 
@@ -121,6 +129,81 @@ def test_any_change_makes_another_template(run: Runner, other: dict[str, Any]) -
     assert changed.image.lower_dirs[-1] != one.image.lower_dirs[-1]
 
 
+@pytest.mark.parametrize("other", [{"timeout": 55}, {"labels": {"a": "b"}}], ids=str)
+def test_what_makes_no_difference_to_its_files_makes_no_other_template(run: Runner, other: dict[str, Any]) -> None:
+    prepare = Preparing()
+    for settings in ({"env": {"A": "1"}}, {"env": {"A": "1"}, **other}):
+        assert run(Template(BUSYBOX, prepare, settings=settings)).read_text("/prepared").strip() == prepare.note
+    assert prepare.count == 1
+
+
+def test_an_image_that_has_changed_under_its_name_makes_another_template(
+    build: Callable[..., str], registry: FakeRegistry, run: Runner, own_store: Path
+) -> None:
+    prepare = Preparing()
+    command = {"Cmd": ["sleep", "600"]}
+    build({"a": b"1"}, **command)
+    build({"a": b"1"}, **command, Env=["MORE=1"])
+    build({"a": b"2"}, **command)
+    kept = registry.repository("app").manifests
+    asks = replace(run.provisioner.settings, store=own_store, pull="always")
+    seen = []
+    for tag in ("1", "1", "2", "3"):
+        kept["moving"] = kept[tag]
+        template = Template(f"{registry.host}/app:moving", prepare)
+        with Provisioner(asks) as provisioner, provisioner.run(template) as container:
+            assert container.read_text("/prepared").strip() == prepare.note
+            seen.append((container.read_text("/a"), container.env.get("MORE")))
+    assert seen == [("1", None), ("1", None), ("1", "1"), ("2", None)]
+    assert prepare.count == 3
+
+
+PREPARER = """
+import signal, sys
+from pytest_lxcontainer import Provisioner, Template
+
+def prepare(container):
+    container.write_text("/prepared", container.id)
+    print("preparing", flush=True)
+    if "block" in sys.argv:
+        signal.pause()
+
+with Provisioner() as provisioner, provisioner.run(Template("busybox", prepare, sys.argv[1])) as container:
+    print("came up", flush=True)
+"""
+
+
+@contextmanager
+def preparer(settings: Settings, key: str, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """Another process that asks for the template with *key*; it prints a line when it prepares, and one at the end."""
+    environ = {**os.environ, "LXCONTAINER_STORE": str(settings.store)}
+    command = [sys.executable, "-c", PREPARER, key, *words]
+    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
+def test_who_waits_prepares_it_where_who_was_at_it_ends(settings: Settings, number: signal.Signals) -> None:
+    key = uuid.uuid4().hex
+    with preparer(settings, key, "block") as first:
+        assert said(first) == "preparing"
+        with preparer(settings, key) as second:
+            first.send_signal(number)
+            assert [said(second), said(second)] == ["preparing", "came up"]
+            assert second.wait(60) == 0
+    with preparer(settings, key) as third:
+        assert said(third) == "came up"
+        assert third.wait(60) == 0
+
+
 def test_a_key_stands_for_prepare(run: Runner) -> None:
     key = uuid.uuid4().hex
     one = run(Template(BUSYBOX, load_a, key))
@@ -210,7 +293,7 @@ def test_what_cannot_be_told_apart_is_refused_before_anything_starts(run: Runner
         run(Template(BUSYBOX, prepare))
 
 
-@pytest.mark.skipif(not as_root(), reason="privileged containers are root's")
+@pytest.mark.needs_root
 def test_a_privileged_one_has_templates_of_its_own(run: Runner) -> None:
     prepare = Preparing()
     container = run(Template(BUSYBOX, prepare, settings={"privileged": True}))
