@@ -21,9 +21,10 @@ from typing import NoReturn
 from ..rootfs.idmap import IdMap
 from ..rootfs.overlay import Overlay, forget_volatile
 from ..rootfs.userns import CLONE_NEWNS, CLONE_NEWUSER, become_root, unshare, write_maps
-from .attach import ALL_BUT_USER, PR_SET_DUMPABLE, PR_SET_PDEATHSIG, Target, libc, setns
+from .attach import ALL_BUT_USER, PR_SET_DUMPABLE, PR_SET_PDEATHSIG, libc, setns
 from .channel import Channel, Frame
 from .files import Root, perform
+from .target import Target
 
 MS_REC, MS_PRIVATE = 0x4000, 0x40000
 _GONE = 3  # ESRCH

@@ -12,7 +12,8 @@ import os
 import struct
 
 from ..rootfs.userns import CLONE_NEWNS, CLONE_NEWUSER, become_root, unshare
-from .attach import Target, libc, setns
+from .attach import libc, setns
+from .target import Target
 
 AT_FDCWD = -100
 AT_EMPTY_PATH, AT_RECURSIVE = 0x1000, 0x8000

@@ -1,9 +1,9 @@
 """The system calls that no process of a container may make: seccomp(2).
 
 `denied` is the policy, and the one place where it is stated. LXC reads it as text (`profile`) and puts it on the
-container's command. Commands that `exec` brings in get the same from `program`, which is put on the calling process
-by `load`: in the container's user namespace, where the caller still has CAP_SYS_ADMIN, and before it becomes the user
-of the command.
+container's command. Commands that `exec` brings in get the same from `program`, which `attach.confine` puts on the
+calling process: in the container's user namespace, where the caller still has CAP_SYS_ADMIN, and before it becomes the
+user of the command.
 
 What is denied follows Docker's default profile (https://docs.docker.com/engine/security/seccomp/): what is not
 namespaced, what few programs use and attacks on the kernel like, and what makes namespaces within namespaces.
@@ -55,7 +55,6 @@ _ACT_ALLOW, _ACT_ERRNO = 0x7FFF0000, 0x00050000
 _CMP_MASKED_EQ = 7
 _OTHER_ARCHITECTURES = {"x86_64": (0x40000003, 0x4000003E), "aarch64": (0x40000028,)}
 """libseccomp's numbers of what a machine's kernel runs beside its own: i386 and x32, arm."""
-_PR_SET_SECCOMP, _MODE_FILTER = 22, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +106,9 @@ class _Comparison(ctypes.Structure):
     )
 
 
-class _Program(ctypes.Structure):
-    """``struct sock_fprog`` of seccomp(2)."""
-
-    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
-
-
 @lru_cache(maxsize=16)
 def program(capabilities: frozenset[str]) -> bytes:
-    """The policy as a BPF program for `load`; made by libseccomp, which LXC brings along, and kept."""
+    """The policy as a BPF program for `attach.confine`; made by libseccomp, which LXC brings along, and kept."""
     library = _libseccomp()
     context = ctypes.c_void_p(library.seccomp_init(_ACT_ALLOW))
     try:
@@ -144,15 +137,6 @@ def _add(library: ctypes.CDLL, context: ctypes.c_void_p, denial: Denial) -> None
     # A call that the machine has not got (EDOM) cannot be made either.
     if result != -errno.EDOM:
         _check(result, denial.call)
-
-
-def load(program: bytes) -> None:
-    """Put *program* on the calling process and all its descendants, for good; raises `OSError`."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    filters = _Program(len(program) // 8, program)
-    if libc.prctl(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.byref(filters), 0, 0):
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
 
 
 def _libseccomp() -> ctypes.CDLL:

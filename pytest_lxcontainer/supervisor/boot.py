@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ..container import liblxc
-from ..container.attach import Target
 from ..container.backend import ExecSpec
 from ..container.cgroups import Hierarchies, cgroups_of, entry_files
 from ..container.launcher import Launcher
 from ..container.spec import ContainerSpec
 from ..container.stats import Spent
+from ..container.target import Target
+from ..container.zygote import Zygote
 from .console import Console
 from .loop import wait
 
@@ -53,8 +54,8 @@ class Boot:
         self._has_init = has_init
 
     @classmethod
-    def begin(cls, name: str, lxcpath: Path, spec: ContainerSpec, console: Console) -> Boot:
-        """Fork the monitor."""
+    def begin(cls, zygote: Zygote, name: str, lxcpath: Path, spec: ContainerSpec, console: Console) -> Boot:
+        """Have *zygote* make the monitor."""
         output, output_theirs = os.pipe()
         stdin_theirs, stdin = os.pipe()
         try:
@@ -62,7 +63,7 @@ class Boot:
             os.fchmod(output_theirs, 0o622)
             os.fchmod(stdin_theirs, 0o644)
             stdio = (stdin_theirs, output_theirs, output_theirs)
-            monitor = liblxc.start_monitor(name, lxcpath, spec, stdio)
+            monitor = liblxc.start_monitor(zygote, name, lxcpath, spec, stdio)
         finally:
             os.close(output_theirs)
             os.close(stdin_theirs)
@@ -146,15 +147,15 @@ class Boot:
         assert self.entry_pidfd is not None  # only running containers are entered
         return Target(self.entry_pidfd, entry_files(cgroups), user_namespace, dropped, filters)
 
-    def launch(self, target: Callable[[], Target], spec: ExecSpec, stdio: Sequence[int]) -> int:
-        """Start a command in it, as `Launcher.spawn`; the launcher is made for the first one, where *target* says."""
+    def launch(self, make: Callable[[], Launcher], spec: ExecSpec, stdio: Sequence[int]) -> int:
+        """Start a command in it, as `Launcher.spawn`; for the first one the launcher is made."""
         if self.launcher is not None:
             try:
                 return self.launcher.spawn(spec, stdio)
             except BrokenPipeError:  # somebody has killed it
                 self.launcher.close()
                 self.launcher = None
-        self.launcher = Launcher(target())
+        self.launcher = make()
         return self.launcher.spawn(spec, stdio)
 
     def signal_command(self, number: int) -> None:

@@ -33,7 +33,7 @@ _PACKAGE_PARENT = str(Path(__file__).parents[2])
 _BOOTSTRAP = """
 import sys; sys.path.append(sys.argv.pop(1)); import site; site.main()
 try:
-    import lxc
+    import _lxc
 except ImportError as error:
     sys.exit(print("without lxc:", error))
 from pytest_lxcontainer.supervisor.__main__ import main; sys.exit(main(sys.argv[1:]))

@@ -10,17 +10,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..container.attach import Target
 from ..container.backend import ExecSpec, Status
 from ..container.capabilities import dropped_capabilities, kept_capabilities
 from ..container.cgroups import cgroups_of, freezer_in
 from ..container.inside import AtRest
-from ..container.liblxc import REFUSED
+from ..container.launcher import Launcher
+from ..container.monitor import REFUSED
 from ..container.mount_entries import entries
 from ..container.process_tree import kill_tree
 from ..container.seccomp import program
 from ..container.spec import ContainerSpec
 from ..container.stats import Processes, read_stats
+from ..container.target import Target
+from ..container.zygote import Zygote
 from ..rootfs.overlay import Overlay
 from . import refusals
 from .boot import PROBE_INTERVAL, Boot
@@ -46,7 +48,7 @@ KILL_GRACE = 5.0
 class Life:
     """A container's state and everything on the host that is its own."""
 
-    def __init__(self, name: str, spec: ContainerSpec, host: Host, reserved: Reserved) -> None:
+    def __init__(self, name: str, spec: ContainerSpec, host: Host, reserved: Reserved, zygote: Zygote) -> None:
         self.name = name
         self.spec = spec
         self.host = host
@@ -63,6 +65,7 @@ class Life:
         self.mounted: set[str] = set()
         """Paths, relative to its root, that something was mounted on."""
         self._reserved = reserved
+        self._zygote = zygote
         self._phase = "STOPPED"
         self._killed = False
         self._log = LxcLog(self.directory / "lxc.log")
@@ -124,7 +127,7 @@ class Life:
         self._log.mark()
         self.console.mark()
         self._phase, self.exit_code, self.reason, self._killed = "STARTING", None, "", False
-        boot = self.boot = Boot.begin(self.name, self.lxcpath, self.spec, self.console)
+        boot = self.boot = Boot.begin(self._zygote, self.name, self.lxcpath, self.spec, self.console)
         if not await boot.until_executed(self.host.hierarchies, deadline, pause):
             boot.kill_init()
             await self.until_ended(KILL_GRACE)
@@ -302,10 +305,14 @@ class Life:
         """Start a command in it; returns its pid, for the caller to wait for."""
         try:
             boot = self.thawed()
-            return boot.launch(lambda: self._target_of(boot), spec, stdio)
+            return boot.launch(lambda: Launcher(self._zygote, self._target_of(boot)), spec, stdio)
         except OSError as error:
             why = f"cannot run {spec.args[0]}: {error.strerror}"
             raise refusals.not_running(self.status(), why, self.console.tail(2000)) from None
+
+    def make_launcher(self) -> Launcher:
+        """Begin to make who starts commands in it, as `Launcher` without *at_once*; it must be running."""
+        return Launcher(self._zygote, self.target(), at_once=False)
 
     async def kill_exec(self, pid: int) -> None:
         """End a command and all it started; the container stands still meanwhile, so that nothing forks its way out."""

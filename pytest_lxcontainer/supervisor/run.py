@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..container.cgroups import cgroups_of
 from ..container.spec import ContainerSpec
+from ..container.zygote import Zygote
 from ..errors import InvalidSettingsError
 from ..network import names
 from ..network.addresses import AddressPool
@@ -39,12 +40,13 @@ _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 class Run:
     """The containers of run *run_id*, in *directory*."""
 
-    def __init__(self, run_id: str, directory: Path, host: Host, loop: Loop) -> None:
+    def __init__(self, run_id: str, directory: Path, host: Host, loop: Loop, zygote: Zygote) -> None:
         self.run_id = run_id
         self.directory = directory
         self.host = host
         self.loop = loop
         self.lives: dict[str, Life] = {}
+        self._zygote = zygote
         self._leaving = 0
         self._count = 0
         self._pool: AddressPool | None = None
@@ -54,8 +56,13 @@ class Run:
         self._resolv_conf = names.host_resolv_conf()
         self._alias = Path("/run" if host.is_root else "/tmp", f"{PREFIX}{run_id}")
         (directory / "alias").write_text(str(self._alias))
-        self._view = View(self._alias) if host.is_root else None
+        self._view = self._make_view() if host.is_root else None
         self.note_cgroups()
+
+    def _make_view(self) -> View:
+        view = View(self._alias)
+        self._zygote.follow()
+        return view
 
     @property
     def cgroup(self) -> str:
@@ -96,7 +103,7 @@ class Run:
             creator=creator,
             stage=self._view.path if self._view is not None else None,
         )
-        life = Life(name, spec, self.host, reserved)
+        life = Life(name, spec, self.host, reserved, self._zygote)
         self.lives[name] = life
         (directory / "hostname").write_text(spec.hostname + "\n")
         (directory / "resolv.conf").write_text(self._resolv_conf)
@@ -233,6 +240,7 @@ class Run:
         remove_alias(self._alias)
         self._janitor.finish()
         self._grace.close()
+        self._zygote.close()
         for base in set(self.host.cgroup_base.values()):
             clear_cgroup(base / self.cgroup)
         remove_directory(self.directory, partial(shutil.rmtree, ignore_errors=True))

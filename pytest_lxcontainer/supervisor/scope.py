@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -69,10 +69,10 @@ def in_a_scope(run_id: str, uid: int, hierarchies: Hierarchies, environment: Map
     )  # fmt: skip
 
 
-def make_room(uid: int, hierarchies: Hierarchies) -> None:
-    """Switch controllers on for cgroups below this process's own, if that is the user's and nobody else is in it.
+def make_room(uid: int, hierarchies: Hierarchies, pids: Collection[int]) -> None:
+    """Switch controllers on for cgroups below this process's own, if that is the user's and only *pids* are in it.
 
-    The kernel does so only for a cgroup without processes, so that this one moves into a leaf.
+    The kernel does so only for a cgroup without processes, so that these move into a leaf.
     https://docs.kernel.org/admin-guide/cgroup-v2.html#no-internal-process-constraint
     """
     own = cgroups_of(os.getpid(), hierarchies).get("")
@@ -80,10 +80,11 @@ def make_room(uid: int, hierarchies: Hierarchies) -> None:
         return
     with suppress(OSError):
         here, offered = words_in(own / "cgroup.procs"), words_in(own / "cgroup.controllers")
-        if here != {str(os.getpid())} or not offered >= LIMITING or not os.access(own, os.W_OK):
+        if here != {str(pid) for pid in pids} or not offered >= LIMITING or not os.access(own, os.W_OK):
             return
         (own / LEAF).mkdir(exist_ok=True)
-        (own / LEAF / "cgroup.procs").write_text("0")
+        for pid in pids:
+            (own / LEAF / "cgroup.procs").write_text(str(pid))
         switch_on(own)
 
 

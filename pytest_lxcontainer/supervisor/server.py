@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import struct
 import time
@@ -341,9 +340,3 @@ class _Call:
         self.message = message
         self.fds = fds
         self.reply_fds: list[int] = []
-
-
-def ignore_terminal_signals() -> None:
-    """Ctrl-C is for pytest; the supervisor ends when pytest does."""
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)

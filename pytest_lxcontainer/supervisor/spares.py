@@ -7,7 +7,6 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from ..container.launcher import Launcher
 from ..container.pooled import Preparation
 from ..container.spec import ContainerSpec
 from ..errors import NotRunningError
@@ -100,7 +99,7 @@ async def _make_launcher(life: Life) -> None:
     boot = life.running()
     if boot.launcher is not None:  # a condition has run a command
         return
-    launcher = Launcher(life.target(), at_once=False)
+    launcher = life.make_launcher()
     await wait([launcher.fileno()])
     launcher.stand()
     if boot is not life.boot:

@@ -10,10 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..container.attach import Target
 from ..container.channel import Channel, Frame
 from ..container.inside import AtRest, begin
 from ..container.mounting import begin_mount
+from ..container.target import Target
 from ..errors import ContainerFileError
 from .loop import Loop, until_gone, wait
 

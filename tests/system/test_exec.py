@@ -20,7 +20,7 @@ import pytest
 
 import pytest_lxcontainer
 from pytest_lxcontainer import Container, Provisioner, Settings, wait
-from pytest_lxcontainer.container import seccomp
+from pytest_lxcontainer.container import attach
 from pytest_lxcontainer.errors import (
     ExecFailedError,
     ExecTimeoutError,
@@ -360,7 +360,7 @@ def test_many_long_arguments_arrive_whole(box: Container) -> None:
 def test_nothing_calls_the_bindings_attach() -> None:
     # From Python 3.13 on it aborts the interpreter, and with it every container of the run.
     # The one module that knows the binding, which the import rules hold to.
-    tree = ast.parse((Path(pytest_lxcontainer.__file__).parent / "container" / "liblxc.py").read_text())
+    tree = ast.parse((Path(pytest_lxcontainer.__file__).parent / "container" / "monitor.py").read_text())
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     called = {call.func.attr for call in calls if isinstance(call.func, ast.Attribute)}
     assert "start" in called
@@ -529,7 +529,7 @@ def forbid_forks() -> None:
         code += struct.pack("=HBBI", jump_if_equal, len(numbers) - index, 0, number)
     code += struct.pack("=HBBI", give, 0, 0, allow) + struct.pack("=HBBI", give, 0, 0, refuse)
     assert libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
-    seccomp.load(code)
+    attach.confine(code)
 
 
 PR_SET_NO_NEW_PRIVS = 38

@@ -96,6 +96,20 @@ def test_with_the_supervisor_its_containers_die_and_the_next_run_clears_up(
     leaks.assert_nothing_new()
 
 
+def test_a_zygote_that_is_killed_is_replaced(other: Provisioner) -> None:
+    before = other.run(BUSYBOX)
+    supervisor = supervisor_of(other.identity.run_id)
+    # Its children are listed as they came: proc_tid_children(5).
+    zygote = int(Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()[0])
+    assert zygote != parent_of(before.pid or 0)
+    os.kill(zygote, signal.SIGKILL)
+    assert before.check_output(["echo", "ran"]) == "ran"
+    assert not is_alive(zygote)
+    after = other.run(BUSYBOX)
+    assert after.check_output(["echo", "ran"]) == "ran"
+    assert parent_of(parent_of(after.pid or 0)) == supervisor
+
+
 def test_a_command_that_runs_while_the_supervisor_dies_ends_with_an_error(
     other: Provisioner, settings: Settings
 ) -> None:

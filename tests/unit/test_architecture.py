@@ -102,10 +102,20 @@ def test_the_package_itself_loads_none_of_its_rooms() -> None:
 
 
 def test_the_supervisor_is_small() -> None:
-    loaded = loaded_by("import pytest_lxcontainer.supervisor.__main__")
+    loaded = loaded_by("import pytest_lxcontainer.supervisor.__main__, pytest_lxcontainer.supervisor.serve")
     rooms = {name.split(".")[1] for name in loaded if name.startswith("pytest_lxcontainer.")}
     assert rooms <= {"container", "errors", "image", "network", "rootfs", "supervisor"}
     assert loaded & {"pytest", "requests", "filelock", "asyncio", "threading.Timer"} == set()
+
+
+def test_what_is_copied_for_each_container_is_smaller_still() -> None:
+    loaded = loaded_by("import pytest_lxcontainer.supervisor.__main__")
+    heavy = {"lxc", "dataclasses", "inspect", "pathlib", "subprocess", "threading", "fcntl"}
+    assert loaded & heavy == set()
+    assert {name for name in loaded if name.startswith("pytest_lxcontainer.container.")} == {
+        f"pytest_lxcontainer.container.{name}"
+        for name in ("attach", "launching", "monitor", "parcel", "sibling", "zygote")
+    }
 
 
 def test_a_provisioner_that_only_looks_into_the_store_imports_no_http() -> None:

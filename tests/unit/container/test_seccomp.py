@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pytest_lxcontainer.container import seccomp
+from pytest_lxcontainer.container import attach, seccomp
 from pytest_lxcontainer.container.capabilities import NUMBERS, ORDINARY
 
 ALL = frozenset(NUMBERS)
@@ -24,7 +24,7 @@ def confined(capabilities: frozenset[str], call: Callable[[], int]) -> int:
         code = 255
         try:
             _libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS, without which only root may
-            seccomp.load(program)
+            attach.confine(program)
             code = ctypes.get_errno() if call() < 0 else 0
         finally:
             os._exit(code)

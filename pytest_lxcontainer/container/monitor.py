@@ -1,0 +1,134 @@
+"""The one module that imports LXC's binding; and a container's monitor, which is a process that calls its start.
+
+It does so in the foreground, as a child of the supervisor. That gives the container pipes of ours as stdout and
+stderr, the supervisor an exit to wait for, and the kernel a parent whose death ends the whole container.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, NoReturn
+
+# Not `lxc`, whose Python adds nothing that is used here, but brings half the standard library.
+import _lxc
+
+from .attach import PR_SET_DUMPABLE, PR_SET_PDEATHSIG, libc
+
+MONITOR = "monitor"
+"""The role of a zygote that `monitor` is."""
+
+CANNOT_BECOME, CANNOT_EXECUTE = 254, 255
+STARTED, REFUSED = 0, 1
+"""Exit codes of a monitor: the container ran and ended, or liblxc would not start it."""
+
+_register_atfork = libc.__register_atfork  # what pthread_atfork(3) comes to
+
+
+class Order(NamedTuple):
+    """What a monitor needs to know: of a `ContainerSpec`, in what marshal takes."""
+
+    name: str
+    lxcpath: str
+    env: tuple[tuple[str, str], ...]
+    """Values of the lxc.environment items that have none in the configuration file."""
+    command: tuple[str, ...]
+    init: bool
+    begins_with_init: bool
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+
+
+def monitor(supervisor: int, stdio: Sequence[int], *order: Any) -> int:
+    """Run the container whose configuration file is ``lxcpath/name/config``; returns how that went.
+
+    *stdio* become the command's stdin, stdout and stderr.
+    """
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != supervisor:
+        return REFUSED
+    os.setsid()
+    for number, fd in enumerate(stdio):
+        os.dup2(fd, number)
+        os.close(fd)
+    _default_signals()
+    return STARTED if _run(Order(*order)) else REFUSED
+
+
+def _run(order: Order) -> bool:
+    container = load(order.name, order.lxcpath, dict(order.env))
+    if order.begins_with_init:
+        _Init(order).expect()
+    started: bool = container.start(useinit=order.begins_with_init, daemonize=False, close_fds=True, cmd=order.command)
+    return started
+
+
+def load(name: str, lxcpath: str, env: Mapping[str, str]) -> Any:
+    """The container of the configuration file, whose lxc.environment items without a value get that in *env*.
+
+    LXC takes them from its own environment while it reads the file. They must be gone from there when it runs programs
+    of the host, such as a shell for an ordinary user's newuidmap: LD_PRELOAD is the image's to choose.
+    """
+    # Where an ordinary user's lock files go: to be removed with the run.
+    os.environ["XDG_RUNTIME_DIR"] = lxcpath
+    own = dict(os.environ)
+    os.environ.update(env)
+    container = _lxc.Container(name, lxcpath)
+    os.environ.clear()
+    os.environ.update(own)
+    return container
+
+
+class _Init:
+    """What LXC's init, a copy of this process, does besides: around the fork in which it makes the command."""
+
+    def __init__(self, order: Order) -> None:
+        self._order = order
+        self._is_init = False
+        self._handlers = tuple(ctypes.CFUNCTYPE(None)(handler) for handler in (self._hide, self._become_user))
+
+    def expect(self) -> None:
+        """Have the C library's fork(2) call this, in this process and its copies."""
+        before, in_child = self._handlers
+        _register_atfork(before, None, in_child, None)
+
+    def _hide(self) -> None:
+        """Close init to the container's other processes: memory, open files, executable.
+
+        Not dumpable, it is open only to those with CAP_SYS_PTRACE on the host (ptrace(2), "access mode checking"). The
+        execve of the command ends that for the command.
+        """
+        self._is_init = os.getpid() == 1
+        if self._is_init:
+            libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+            if not self._order.init:
+                self._become_command()
+
+    def _become_command(self) -> NoReturn:
+        """Become the command instead of making it: as process 1, and with its groups."""
+        self._become_user()
+        _default_signals()
+        words = [os.fsencode(word) for word in self._order.command]
+        # Not Python's, whose environment is the monitor's.
+        libc.execvp(words[0], (ctypes.c_char_p * (len(words) + 1))(*words, None))
+        os._exit(CANNOT_EXECUTE)
+
+    def _become_user(self) -> None:
+        """Here, since LXC 5.0 has ``lxc.init.groups`` and goes by it too late or never."""
+        if not self._is_init:
+            return
+        try:
+            os.setgroups(list(self._order.groups))
+            os.setresgid(self._order.gid, self._order.gid, self._order.gid)
+            os.setresuid(self._order.uid, self._order.uid, self._order.uid)
+        except BaseException:  # nothing may go on as root; what is raised in a callback is only printed
+            os._exit(CANNOT_BECOME)
+
+
+def _default_signals() -> None:
+    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())

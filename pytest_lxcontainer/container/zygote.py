@@ -1,0 +1,134 @@
+"""A small process that forks in the supervisor's place.
+
+A fork copies page tables, and from then on either side pays for each page that it writes to: in the supervisor, whose
+only thread has to answer everybody, and for everything that its modules have put into memory. So the supervisor asks
+its zygote, which it has forked before it imported the most of its own modules, and which does nothing else. What the
+zygote makes is the supervisor's child all the same (CLONE_PARENT). It has no descriptors but its stdio and those that
+were sent for it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import gc
+import os
+import signal
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from typing import NoReturn
+
+from . import parcel
+from .attach import CLONE_NEWNS, PR_SET_PDEATHSIG, libc, setns
+from .sibling import CloneSibling
+
+Role = Callable[..., int]
+"""What a new process does: called with its parent's pid, its descriptors and plain values; returns its exit code."""
+
+_FOLLOW = "follow"
+
+
+class Zygote:
+    """Makes processes that play one of *roles*. It ends with the calling thread; if it is killed another takes over."""
+
+    def __init__(self, roles: Mapping[str, Role]) -> None:
+        self._roles = roles
+        self._begin()
+
+    def fork(self, role: str, arguments: tuple[object, ...], fds: Sequence[int]) -> int:
+        """Have a new process play *role*; returns its pid, a child of the caller's to wait for.
+
+        *arguments* are what marshal takes; *fds*, at most three, arrive as copies under other numbers, close-on-exec.
+        Raises `OSError` where the kernel makes no more processes.
+        """
+        try:
+            return self._ask(role, arguments, fds)
+        except ConnectionError:  # somebody has killed it, and nothing was made
+            self.close()
+            self._begin()
+            return self._ask(role, arguments, fds)
+
+    def follow(self) -> None:
+        """Have it see the mounts of the caller, which has come to a mount namespace of its own."""
+        namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self.fork(_FOLLOW, (), [namespace])
+        finally:
+            os.close(namespace)
+
+    def close(self) -> None:
+        """End it; what it has made goes on."""
+        self._door.close()
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+
+    def _begin(self) -> None:
+        self._door, inside = socket.socketpair()
+        supervisor = os.getpid()
+        self.pid = os.fork()
+        if self.pid == 0:
+            _live(inside, self._roles, supervisor)
+        inside.close()
+
+    def _ask(self, role: str, arguments: tuple[object, ...], fds: Sequence[int]) -> int:
+        parcel.send(self._door, (role, arguments), fds)
+        return parcel.answered(self._door)
+
+
+def _live(door: socket.socket, roles: Mapping[str, Role], supervisor: int) -> NoReturn:
+    """Be the zygote until the supervisor goes, without ever running anything of the caller's stack."""
+    try:
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() == supervisor:
+            _keep_only(door.fileno())
+            gc.disable()
+            _serve(door, roles, supervisor)
+    except ConnectionError:
+        pass  # the supervisor has gone
+    finally:
+        os._exit(0)
+
+
+def _keep_only(fd: int) -> None:
+    """Close all but stdin, stderr and *fd*: whoever waits for the end of the others is not to wait for this process."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.closerange(3, fd)
+    os.closerange(fd + 1, os.sysconf("SC_OPEN_MAX"))
+
+
+def _serve(door: socket.socket, roles: Mapping[str, Role], supervisor: int) -> NoReturn:
+    clone = CloneSibling()
+    while True:
+        (role, arguments), fds = parcel.receive(door)
+        if role == _FOLLOW:
+            _follow(door, fds[0])
+        else:
+            pid = clone()
+            if pid == 0:
+                _play(door, roles[role], supervisor, fds, arguments)
+            if pid < 0:
+                parcel.answer(door, 0, ctypes.get_errno())
+        for fd in fds:
+            os.close(fd)
+
+
+def _follow(door: socket.socket, namespace: int) -> None:
+    try:
+        setns(namespace, CLONE_NEWNS)
+        parcel.answer(door, os.getpid())
+    except OSError as error:
+        parcel.answer(door, 0, error.errno or errno.EIO)
+
+
+def _play(
+    door: socket.socket, role: Role, supervisor: int, fds: Sequence[int], arguments: tuple[object, ...]
+) -> NoReturn:
+    """Be a new process. It answers itself: who has no answer, since the zygote was killed, has no process either."""
+    code = 1
+    try:
+        parcel.answer(door, os.getpid())
+        door.close()
+        code = role(supervisor, fds, *arguments)
+    finally:
+        os._exit(code)

@@ -1,0 +1,67 @@
+"""Owning one run, from the first of what it has to the last."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import shutil
+import socket
+from pathlib import Path
+
+from ..container.cgroups import host_hierarchies
+from ..container.zygote import Zygote
+from ..errors import LxContainerError
+from . import protocol
+from .host import inspect_host
+from .loop import Loop
+from .owner import Owner
+from .run import Run
+from .scope import make_room
+from .server import Server
+from .sweep import occupy
+
+
+def serve(run_id: str, runs_dir: str, owner_text: str, zygote: Zygote) -> int:
+    """Own the run until its end; returns the exit code."""
+    make_room(os.geteuid(), host_hierarchies(), (os.getpid(), zygote.pid))
+    directory = Path(runs_dir, run_id)
+    try:
+        owner_pidfd = Owner.parse(owner_text).open_pidfd()
+        listener = _listen(run_id)
+    except OSError as error:
+        # Another process of the run may have been quicker: then the directory is that supervisor's.
+        return _refuse(error)
+    try:
+        directory.mkdir(mode=0o711, exist_ok=True)
+        directory.chmod(0o711)
+        occupy(directory)
+        loop = Loop()
+        server = Server(Run(run_id, directory, inspect_host(directory), loop, zygote), loop, listener, owner_pidfd)
+    except (LxContainerError, OSError) as error:
+        shutil.rmtree(directory, ignore_errors=True)
+        return _refuse(error)
+    print("ready", flush=True)
+    _let_go_of_stdout()
+    # Every fork copies what the collector touches; what is there now stays for good.
+    gc.freeze()
+    server.serve()
+    return 0
+
+
+def _refuse(error: Exception) -> int:
+    print(json.dumps(protocol.describe(error)), flush=True)
+    return 1
+
+
+def _listen(run_id: str) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(protocol.socket_name(run_id))
+    listener.listen(128)
+    return listener
+
+
+def _let_go_of_stdout() -> None:
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.close(null)
