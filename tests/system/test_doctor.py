@@ -77,11 +77,14 @@ def test_a_test_run_on_a_host_that_lacks_something_stops_with_one_usage_error(tm
 @pytest.mark.needs_root
 def test_mending_for_a_user_can_be_done_again_and_keeps_what_is_there(tmp_path: Path) -> None:
     fix = " ".join(("PATH=$PATH:/usr/sbin", *DOCTOR, "--fix --user lxt-ann"))
-    shown = f"cat /etc/subuid /etc/subgid /etc/lxc/lxc-usernet; ls /sys/class/net/{USER_BRIDGE}"
-    script = f"{ON_A_COPY_OF_THE_HOST} && {fix} && echo ==== && {fix} && echo ==== && {shown}"
+    bridge = ("link delete {0}", "link add {0} type bridge", "address add 10.70.0.1/22 dev {0}")
+    older = " && ".join(f"ip {words.format(USER_BRIDGE)}" for words in bridge)
+    shown = f"cat /etc/subuid /etc/subgid /etc/lxc/lxc-usernet /sys/class/net/{USER_BRIDGE}/address"
+    script = f"{ON_A_COPY_OF_THE_HOST} && {fix} && echo ==== && {older} && {fix} && echo ==== && {shown}"
     done = ran("unshare", "--mount", "--net", "--mount-proc", "--pid", "--fork", "sh", "-ec", script, "sh", tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     first, again, files = done.stdout.split("====")
     assert "+ usermod --add-subuids 165536-231071" in first and f"{USER_BRIDGE}, 10." in first
     assert again.count("already there") == 2 and "usermod" not in again
+    assert "02:1c:0a:46:00:01" in files
     assert files.count("lxt-ann:165536:65536") == 2 and files.count(f"lxt-ann veth {USER_BRIDGE} 256") == 1

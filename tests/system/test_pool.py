@@ -115,7 +115,7 @@ def seen_in(container: Container, since: float) -> str:
     text = "\n".join(parts).replace(container.id, "ID")
     for address in status.ips:
         mac = f"02:1c:{IPv4Address(address).packed.hex(':')}"
-        text = text.replace(address, "IP").replace(mac, "MAC")
+        text = re.sub(rf"\b{re.escape(address)}\b", "IP", text).replace(mac, "MAC")
     return re.sub(r"(veth|if)\d+|[0-9a-f]{8,}", "NUMBER", text)
 
 
