@@ -64,7 +64,7 @@ class Snapshots:
         overlay, made = life.overlay(), _made(life)
         life.hold()
         try:
-            await self._in_fork(lambda: _sandbox(life).seal(overlay, target, made))
+            await self._work_on(life, lambda: _sandbox(life).seal(overlay, target, made))
             self._check(life)
         except BaseException:
             if directory is None:
@@ -87,7 +87,7 @@ class Snapshots:
             raise StoreError("the image to compare with is no longer there", details="\n".join(map(str, gone)))
         overlay, made = life.overlay(), _made(life)
         new = [*overlay.lower_dirs, overlay.upper_dir]
-        found: list[Any] = await self._in_fork(lambda: _sandbox(life).compare(old, new, made))
+        found: list[Any] = await self._work_on(life, lambda: _sandbox(life).compare(old, new, made))
         return found
 
     async def restore(self, life: Life, lower_dirs: Sequence[str]) -> None:
@@ -99,18 +99,26 @@ class Snapshots:
             await life.until_clean()
             self._check(life)
             self._run.replace_files(life, lower_dirs)
-            await self._in_fork(lambda: _make_dirs(life))
+            await self._work_on(life, lambda: _make_dirs(life))
         finally:
             life.freezing.let_go()
 
     async def make_dirs(self, life: Life) -> None:
         """Make the directories of a new container that its layers do not have: where it works, and its volumes."""
         if _lacking(life):
-            await self._in_fork(lambda: _make_dirs(life))
+            await self._work_on(life, lambda: _make_dirs(life))
 
     def _check(self, life: Life) -> None:
         if self._run.lives.get(life.name) is not life:
             raise refusals.destroyed(life.name)
+
+    async def _work_on(self, life: Life, work: Callable[[], Any]) -> Any:
+        """As `_in_fork`, of what is done to the files of *life*, and fails where they go meanwhile."""
+        try:
+            return await self._in_fork(work)
+        except Exception:
+            self._check(life)
+            raise
 
     async def _in_fork(self, work: Callable[[], Any]) -> Any:
         """Give what *work* returns, or raise what it raises, from a process of its own."""

@@ -11,7 +11,7 @@ import pytest
 
 from pytest_lxcontainer import Container, Provisioner, Settings, wait
 from pytest_lxcontainer.errors import (
-    ContainerError,
+    DestroyedError,
     InvalidSettingsError,
     NotDelegatedError,
     SnapshotNotFoundError,
@@ -206,8 +206,26 @@ class TestSnapshot:
         container.destroy()
         thread.join()
         (error,) = failed
-        assert isinstance(error, ContainerError)
+        assert isinstance(error, DestroyedError)
         wait_until(lambda: set(directory.glob("*")) == before, timeout=30)
+
+    def test_so_it_is_for_a_comparison(self, provisioner: Provisioner) -> None:
+        container = provisioner.run(BUSYBOX)
+        container.exec("for i in $(seq 3000); do echo $i > /f$i; done", check=True)
+        results: list[Any] = []
+
+        def compare() -> None:
+            try:
+                results.append(container.diff())
+            except BaseException as error:
+                results.append(error)
+
+        thread = threading.Thread(target=compare)
+        thread.start()
+        container.destroy()
+        thread.join()
+        # Which of the two came first is chance; that nothing else comes of it is not.
+        assert isinstance(results[0], (DestroyedError, list))
 
     def test_it_can_be_sent_to_another_process(self, box: Container) -> None:
         snapshot = box.snapshot()
