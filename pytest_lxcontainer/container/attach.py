@@ -21,6 +21,14 @@ _SECCOMP_MODE_FILTER = 2
 libc = ctypes.CDLL(None, use_errno=True)
 
 
+def checked(result: int) -> int:
+    """What a function of `libc` returned, or the `OSError` that it set errno for."""
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return result
+
+
 def become(uid: int, gid: int, groups: Sequence[int]) -> None:
     """Change this process's user for good."""
     os.setgroups(list(groups))
@@ -30,9 +38,7 @@ def become(uid: int, gid: int, groups: Sequence[int]) -> None:
 
 def setns(fd: int, flags: int) -> None:
     """setns(2); `os.setns` exists from Python 3.12 on only."""
-    if libc.setns(fd, flags):
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
+    checked(libc.setns(fd, flags))
 
 
 class _Program(ctypes.Structure):
@@ -44,6 +50,4 @@ class _Program(ctypes.Structure):
 def confine(program: bytes) -> None:
     """Put what `seccomp.program` gave on the calling process and all its descendants, for good; raises `OSError`."""
     filters = _Program(len(program) // 8, program)
-    if libc.prctl(PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(filters), 0, 0):
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
+    checked(libc.prctl(PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(filters), 0, 0))

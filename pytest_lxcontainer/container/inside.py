@@ -21,7 +21,7 @@ from typing import NoReturn
 from ..rootfs.idmap import IdMap
 from ..rootfs.overlay import Overlay, forget_volatile
 from ..rootfs.userns import CLONE_NEWNS, CLONE_NEWUSER, become_root, unshare, write_maps
-from .attach import ALL_BUT_USER, PR_SET_DUMPABLE, PR_SET_PDEATHSIG, libc, setns
+from .attach import ALL_BUT_USER, PR_SET_DUMPABLE, PR_SET_PDEATHSIG, checked, libc, setns
 from .channel import Channel, Frame
 from .files import Root, perform
 from .target import Target
@@ -70,8 +70,8 @@ def _tell(channel: socket.socket, code: int) -> None:
 
 def _work(place: Target | AtRest, task: Frame, channel: socket.socket) -> None:
     # Before it is in the container: what can be looked into can be made to hand over what it holds.
-    _check(libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
-    _check(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
+    checked(libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
+    checked(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
     if isinstance(place, Target):
         _work_running(place, task, channel)
     else:
@@ -90,7 +90,7 @@ def _work_at_rest(place: AtRest, task: Frame, channel: socket.socket) -> None:
     def work() -> None:
         in_namespace = not place.idmap.is_identity
         # The kernel gives the map's file of a process that cannot be looked into to root.
-        _check(libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0))
+        checked(libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0))
         unshare(CLONE_NEWNS | (CLONE_NEWUSER if in_namespace else 0))
         os.write(unshared[1], b".")
         if os.read(mapped[0], 1):
@@ -123,8 +123,8 @@ def _wait_for(pid: int, channel: socket.socket) -> None:
 def _perform(root: str, task: Frame, channel: socket.socket) -> None:
     become_root()
     # Again, since becoming another user clears it.
-    _check(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
-    _check(libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
+    checked(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
+    checked(libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
     os.umask(0)
     sys.meta_path.clear()
     here = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -137,12 +137,7 @@ def _perform(root: str, task: Frame, channel: socket.socket) -> None:
 
 def _mount(overlay: Overlay) -> None:
     """Mount the container's files over their own upper dir, which nobody else will see."""
-    _check(libc.mount(b"none", b"/", None, ctypes.c_ulong(MS_REC | MS_PRIVATE), None))
+    checked(libc.mount(b"none", b"/", None, ctypes.c_ulong(MS_REC | MS_PRIVATE), None))
     forget_volatile(overlay.work_dir)
     options = overlay.mount_options().encode()
-    _check(libc.mount(b"overlay", os.fsencode(overlay.upper_dir), b"overlay", ctypes.c_ulong(0), options))
-
-
-def _check(result: int) -> None:
-    if result:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    checked(libc.mount(b"overlay", os.fsencode(overlay.upper_dir), b"overlay", ctypes.c_ulong(0), options))

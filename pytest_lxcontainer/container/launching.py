@@ -28,6 +28,7 @@ from .attach import (
     PR_SET_DUMPABLE,
     PR_SET_PDEATHSIG,
     become,
+    checked,
     confine,
     libc,
     setns,
@@ -99,8 +100,7 @@ def _enter(pidfd: int, entrance: Entrance) -> list[int]:
 
 def _hide() -> None:
     """Close this process to others of its user; the kernel undoes it with a change of user or namespace."""
-    if libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0):
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    checked(libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
 
 
 def _take_defaults() -> None:

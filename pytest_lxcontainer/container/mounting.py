@@ -12,7 +12,7 @@ import os
 import struct
 
 from ..rootfs.userns import CLONE_NEWNS, CLONE_NEWUSER, become_root, unshare
-from .attach import libc, setns
+from .attach import checked, libc, setns
 from .target import Target
 
 AT_FDCWD = -100
@@ -50,17 +50,11 @@ def _mount(target: Target, source: str, point: int, read_only: bool) -> None:
         become_root()
         unshare(CLONE_NEWNS)
     flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE
-    tree = _checked(libc.syscall(_OPEN_TREE, AT_FDCWD, os.fsencode(source), flags))
+    tree = checked(libc.syscall(_OPEN_TREE, AT_FDCWD, os.fsencode(source), flags))
     # What the container mounts in it is not the host's to see.
     attributes = _ATTRIBUTES.pack(MOUNT_ATTR_RDONLY if read_only else 0, 0, MS_SLAVE, 0)
     flags = AT_EMPTY_PATH | AT_RECURSIVE
-    _checked(libc.syscall(_MOUNT_SETATTR, tree, b"", flags, attributes, ctypes.c_size_t(_ATTRIBUTES.size)))
+    checked(libc.syscall(_MOUNT_SETATTR, tree, b"", flags, attributes, ctypes.c_size_t(_ATTRIBUTES.size)))
     setns(target.pidfd, CLONE_NEWNS)
     flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH
-    _checked(libc.syscall(_MOVE_MOUNT, tree, b"", point, b"", flags))
-
-
-def _checked(result: int) -> int:
-    if result < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    return result
+    checked(libc.syscall(_MOVE_MOUNT, tree, b"", point, b"", flags))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from .choice import PLACE_OF_FIXTURE, made_by_lxc_container, marked
+from .shared import count_of_workers
 
 HORIZON = 64
 """Tests to look ahead: many times what a pool keeps."""
@@ -25,8 +26,7 @@ def coming_after(request: pytest.FixtureRequest) -> int | None:
     if _AHEAD not in session.stash:
         session.stash[_AHEAD] = _Ahead(session.items)
     count: int = session.stash[_AHEAD].count(request.node, str(request.fixturename))
-    workers = int(getattr(request.config, "workerinput", {}).get("workercount", 1))
-    return -(-count // workers)
+    return -(-count // count_of_workers(request.config))
 
 
 class _Ahead:

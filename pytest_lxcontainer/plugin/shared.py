@@ -22,8 +22,9 @@ def share_of(request: pytest.FixtureRequest, place: Place, image: Any) -> Share:
 
     named = name_of_param(image) or image
     param = name_of_param(getattr(request, "param", None)) or ""
-    return Share(f"{place.key} {request.fixturename} {named} {param}", _count_of_workers(request.config))
+    return Share(f"{place.key} {request.fixturename} {named} {param}", count_of_workers(request.config))
 
 
-def _count_of_workers(config: pytest.Config) -> int:
+def count_of_workers(config: pytest.Config) -> int:
+    """How many processes of xdist run the tests; 1 without it."""
     return int(getattr(config, "workerinput", {}).get("workercount", 1))

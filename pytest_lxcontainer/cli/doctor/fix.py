@@ -77,8 +77,7 @@ def _permit(entry: pwd.struct_passwd, usernet: Path = USERNET) -> Iterator[str]:
     names = permitted_bridge_names(entry.pw_name, groups_of(entry), usernet)
     bridge = next(filter(None, map(existing_bridge, names)), None)
     if bridge is not None:
-        if bridge.name == USER_BRIDGE:
-            make_user_bridge(USER_BRIDGE)  # an older one lacks an address of its own
+        make_user_bridge(bridge.name)  # an older one of ours lacks an address of its own
         yield f"bridge for users: {_ALREADY} ({bridge.name}, {bridge.subnet})"
         return
     if USER_BRIDGE not in names:
