@@ -1,4 +1,4 @@
-"""The way to the process that starts a container's commands (`launching`)."""
+"""The ways to the processes that start a container's commands (`launching`)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from . import parcel
 from .backend import ExecSpec
 from .capabilities import NUMBERS
-from .launching import LAUNCHER, Entrance
+from .launching import COMMAND, LAUNCHER, Entrance
 from .target import Target
 from .zygote import Zygote
 
@@ -18,25 +18,20 @@ from .zygote import Zygote
 class Launcher:
     """Starts commands in the container *target*; its process is a child of the caller's, as every command is.
 
-    Raises `OSError` where the container is gone; without *at_once* that is for `stand` to tell.
+    `stand` is to be called once, and may raise `OSError`, before the first command.
     """
 
-    def __init__(self, zygote: Zygote, target: Target, *, at_once: bool = True) -> None:
+    def __init__(self, zygote: Zygote, target: Target) -> None:
         self._door, inside = socket.socketpair()
-        cgroups = tuple(str(path) for path in target.cgroups)
-        dropped = tuple(NUMBERS[capability] for capability in target.dropped)
         with inside:
-            entrance = Entrance(cgroups, target.user_namespace, dropped, target.filters)
-            self.pid = zygote.fork(LAUNCHER, tuple(entrance), [inside.fileno(), target.pidfd])
-        if at_once:
-            self.stand()
+            self.pid = zygote.fork(LAUNCHER, _entrance(target), [inside.fileno(), target.pidfd])
 
     def fileno(self) -> int:
         """What turns readable when `stand` need not wait."""
         return self._door.fileno()
 
     def stand(self) -> None:
-        """Wait until it is in the container; to be called once, by who did not have it *at_once*."""
+        """Wait until it is in the container; raises `OSError` where that is gone."""
         try:
             parcel.answered(self._door)
         except OSError:
@@ -50,7 +45,7 @@ class Launcher:
         after a line on its stderr, as a shell would have it. Raises `OSError` where the container is gone, of which
         `ConnectionError` says that this launcher is.
         """
-        parcel.send(self._door, (spec.args, spec.env, spec.cwd, spec.uid, spec.gid, spec.groups), stdio)
+        parcel.send(self._door, _words(spec), stdio)
         return parcel.answered(self._door)
 
     def dismiss(self) -> None:
@@ -62,3 +57,44 @@ class Launcher:
         self.dismiss()
         os.waitpid(self.pid, 0)
         self._door.close()
+
+
+class Entering:
+    """A command on its own way into the container *target*, as `Launcher.spawn` starts one; needs root.
+
+    Raises `OSError` where the container is gone.
+    """
+
+    def __init__(self, zygote: Zygote, target: Target, spec: ExecSpec, stdio: Sequence[int]) -> None:
+        self._door, inside = socket.socketpair()
+        with inside:
+            fds = [*stdio, inside.fileno(), target.pidfd]
+            try:
+                self.pid = zygote.fork(COMMAND, (_entrance(target), *_words(spec)), fds, inside=True)
+            except OSError:
+                self._door.close()
+                raise
+
+    def fileno(self) -> int:
+        """What turns readable when `stand` need not wait."""
+        return self._door.fileno()
+
+    def stand(self) -> int:
+        """Wait until it is in the container; returns its pid, a child of the caller's to wait for."""
+        with self._door:
+            try:
+                parcel.answered(self._door)
+            except OSError:
+                os.waitpid(self.pid, 0)
+                raise
+        return self.pid
+
+
+def _entrance(target: Target) -> tuple[object, ...]:
+    cgroups = tuple(str(path) for path in target.cgroups)
+    dropped = tuple(NUMBERS[capability] for capability in target.dropped)
+    return tuple(Entrance(cgroups, target.user_namespace, dropped, target.filters))
+
+
+def _words(spec: ExecSpec) -> tuple[object, ...]:
+    return (spec.args, spec.env, spec.cwd, spec.uid, spec.gid, spec.groups)

@@ -1,9 +1,10 @@
-"""The process that starts a container's commands: inside its namespaces, outside its process ids.
+"""The processes that start a container's commands: inside its namespaces.
 
-It joins the namespaces once; each command is then one fork of it. The container cannot
-reach it: it has no process id there, is in none of its cgroups, and no copy of it can be traced or opened in /proc
-(PR_SET_DUMPABLE of prctl(2)) before it has become the command. It imports nothing any more: what Python would find is
-the image's.
+The first few commands each come as a process of the zygote's that joins the namespaces and becomes the command
+(`run_command`), which is less work than making somebody who stays. With the next one comes a launcher (`launch`). It
+joins the namespaces once; each command is then one fork of it. The container cannot reach it: it has no process id
+there, is in none of its cgroups, and no copy of it can be traced or opened in /proc (PR_SET_DUMPABLE of prctl(2))
+before it has become the command. Both import nothing any more: what Python would find is the image's.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ from .attach import (
 )
 from .sibling import CloneSibling
 
-LAUNCHER = "launcher"
-"""The role of a zygote that `launch` is."""
+LAUNCHER, COMMAND = "launcher", "command"
+"""The roles of a zygote that `launch` and `run_command` are."""
 
 NOT_EXECUTABLE = 126
 NOT_FOUND = 127
@@ -76,6 +77,22 @@ def launch(supervisor: int, fds: Sequence[int], *entrance: Any) -> int:
         except OSError as error:
             parcel.answer(door, 0, error.errno or errno.EIO)
     return 0
+
+
+def run_command(supervisor: int, fds: Sequence[int], entrance: Sequence[Any], *words: Any) -> NoReturn:
+    """Be one command, born in the container's pid namespace, which the kernel ends it with.
+
+    *fds* are its stdin, stdout and stderr, a door to say at that it is in, and its container's pidfd.
+    """
+    *stdio, said, pidfd = fds
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=said) as door:
+        try:
+            entries = _enter(pidfd, Entrance(*entrance))
+            parcel.answer(door, os.getpid())
+        except OSError as error:
+            parcel.answer(door, 0, error.errno or errno.EIO)
+            os._exit(NOT_EXECUTABLE)
+    _execute(_request(*words), stdio, entries)
 
 
 def _enter(pidfd: int, entrance: Entrance) -> list[int]:
@@ -119,15 +136,20 @@ def _serve(door: socket.socket, entries: Sequence[int], pidfd: int) -> None:
     events.register(door, select.POLLIN)
     events.register(pidfd, select.POLLIN)
     while all(fd != pidfd for fd, _ in events.poll()):
-        (args, env, *rest), stdio = parcel.receive(door)
-        variables = dict(env)
-        request = _Request(_paths(args[0], variables.get("PATH", os.defpath)), args, variables, *rest)
+        words, stdio = parcel.receive(door)
+        request = _request(*words)
         pid = clone()
         if pid == 0:
             _execute(request, stdio, entries)
         parcel.answer(door, max(pid, 0), 0 if pid > 0 else ctypes.get_errno())
         for fd in stdio:
             os.close(fd)
+
+
+def _request(args: tuple[str, ...], env: Sequence[tuple[str, str]], *rest: Any) -> _Request:
+    """What `Launcher.spawn` has sent."""
+    variables = dict(env)
+    return _Request(_paths(args[0], variables.get("PATH", os.defpath)), args, variables, *rest)
 
 
 def _paths(word: str, path: str) -> tuple[str, ...]:

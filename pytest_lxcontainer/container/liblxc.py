@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ContainerError
+from .capabilities import kept_capabilities
 from .lxc_config import WRITTEN_OUT
 from .monitor import MONITOR, Order, load
+from .seccomp import program
 from .spec import ContainerSpec
 from .zygote import Zygote
 
@@ -24,10 +26,10 @@ _ENDED = re.compile(r"Child <\d+> ended on (error|signal)[^(\n]*\((\d+)\)")
 _PROBLEM = re.compile(r"\b(ERROR|CRIT|ALERT|FATAL)\s+(\S+) - \S+:(\w+):\d+ - (.*)")
 
 
-def start_monitor(zygote: Zygote, name: str, lxcpath: Path, spec: ContainerSpec, stdio: Sequence[int]) -> int:
+def start_monitor(zygote: Zygote, name: str, lxcpath: Path, spec: ContainerSpec, fds: Sequence[int]) -> int:
     """Start the container whose configuration file is ``lxcpath/name/config``; returns its monitor's pid.
 
-    *stdio* become the command's stdin, stdout and stderr.
+    *fds* are as in `monitor.monitor`.
     """
     order = Order(
         name=name,
@@ -39,8 +41,9 @@ def start_monitor(zygote: Zygote, name: str, lxcpath: Path, spec: ContainerSpec,
         uid=spec.uid,
         gid=spec.gid,
         groups=spec.groups,
+        filters=program(kept_capabilities(spec)) if spec.begins_with_init else b"",
     )
-    return zygote.fork(MONITOR, tuple(order), stdio)
+    return zygote.fork(MONITOR, tuple(order), fds)
 
 
 def _missing(env: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

@@ -143,7 +143,9 @@ def _confinement_items(spec: ContainerSpec, place: Place) -> Iterator[Item]:
             yield "lxc.cap.drop", " ".join(dropped)
     else:
         yield "lxc.cap.keep", " ".join(sorted(kept))
-    yield "lxc.seccomp.profile", str(place.seccomp_profile)
+    if not spec.begins_with_init:
+        # LXC's init puts it on itself: `monitor`.
+        yield "lxc.seccomp.profile", str(place.seccomp_profile)
     if place.apparmor:
         # Else LXC changes to its own profile: it will not start where a host has not loaded that, systemd cannot mount
         # in it what its services ask for, and commands of exec, which are in none, could not be signalled from it.

@@ -9,13 +9,15 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import socket
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple, NoReturn
 
 # Not `lxc`, whose Python adds nothing that is used here, but brings half the standard library.
 import _lxc
 
-from .attach import PR_SET_DUMPABLE, PR_SET_PDEATHSIG, libc
+from .attach import PR_SET_DUMPABLE, PR_SET_PDEATHSIG, confine, libc
 
 MONITOR = "monitor"
 """The role of a zygote that `monitor` is."""
@@ -23,6 +25,9 @@ MONITOR = "monitor"
 CANNOT_BECOME, CANNOT_EXECUTE = 254, 255
 STARTED, REFUSED = 0, 1
 """Exit codes of a monitor: the container ran and ended, or liblxc would not start it."""
+
+HERALD = 3
+"""The descriptor at which init speaks to the supervisor; LXC 5.0 and later leave it open for LISTEN_FDS."""
 
 _register_atfork = libc.__register_atfork  # what pthread_atfork(3) comes to
 
@@ -40,20 +45,23 @@ class Order(NamedTuple):
     uid: int
     gid: int
     groups: tuple[int, ...]
+    filters: bytes
+    """What `seccomp.program` gave; empty where LXC is told of a profile."""
 
 
-def monitor(supervisor: int, stdio: Sequence[int], *order: Any) -> int:
+def monitor(supervisor: int, fds: Sequence[int], *order: Any) -> int:
     """Run the container whose configuration file is ``lxcpath/name/config``; returns how that went.
 
-    *stdio* become the command's stdin, stdout and stderr.
+    The first three of *fds* become the command's stdin, stdout and stderr; at the fourth its init tells of the start.
     """
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != supervisor:
         return REFUSED
     os.setsid()
-    for number, fd in enumerate(stdio):
-        os.dup2(fd, number)
-        os.close(fd)
+    for number, fd in enumerate(fds):
+        if fd != number:
+            os.dup2(fd, number)
+            os.close(fd)
     _default_signals()
     return STARTED if _run(Order(*order)) else REFUSED
 
@@ -61,6 +69,8 @@ def monitor(supervisor: int, stdio: Sequence[int], *order: Any) -> int:
 def _run(order: Order) -> bool:
     container = load(order.name, order.lxcpath, dict(order.env))
     if order.begins_with_init:
+        # Whatever the name says, and sd_listen_fds(3), LXC takes it for the number of the last one to be left open.
+        os.environ["LISTEN_FDS"] = str(HERALD)
         _Init(order).expect()
     started: bool = container.start(useinit=order.begins_with_init, daemonize=False, close_fds=True, cmd=order.command)
     return started
@@ -88,15 +98,19 @@ class _Init:
     def __init__(self, order: Order) -> None:
         self._order = order
         self._is_init = False
-        self._handlers = tuple(ctypes.CFUNCTYPE(None)(handler) for handler in (self._hide, self._become_user))
+        self._herald = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, fileno=HERALD)
+        self._is = _identity(HERALD)
+        self._told: tuple[int, ...] = ()
+        handlers = (self._begin, self._end, self._become_user)
+        self._handlers = tuple(ctypes.CFUNCTYPE(None)(handler) for handler in handlers)
 
     def expect(self) -> None:
         """Have the C library's fork(2) call this, in this process and its copies."""
-        before, in_child = self._handlers
-        _register_atfork(before, None, in_child, None)
+        before, in_parent, in_child = self._handlers
+        _register_atfork(before, in_parent, in_child, None)
 
-    def _hide(self) -> None:
-        """Close init to the container's other processes: memory, open files, executable.
+    def _begin(self) -> None:
+        """Be closed to the container's other processes: memory, open files, executable.
 
         Not dumpable, it is open only to those with CAP_SYS_PTRACE on the host (ptrace(2), "access mode checking"). The
         execve of the command ends that for the command.
@@ -104,8 +118,33 @@ class _Init:
         self._is_init = os.getpid() == 1
         if self._is_init:
             libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+            self._confine()
+            self._tell()
             if not self._order.init:
                 self._become_command()
+
+    def _tell(self) -> None:
+        """Let the supervisor know who init is, and when the command has been executed: a descriptor closes then."""
+        with suppress(OSError):  # the supervisor has gone
+            if _identity(HERALD) == self._is:  # an LXC before 5.0 has closed it, and it may be something else now
+                self._told = os.pipe()
+                socket.send_fds(self._herald, [b"i"], self._told[:1])
+
+    def _end(self) -> None:
+        """Let go, in init, of what the command will close."""
+        if self._is_init and self._told:
+            self._herald.close()
+            for fd in self._told:
+                os.close(fd)
+
+
+    def _confine(self) -> None:
+        """Put the filter of system calls on: LXC would make it anew for each container, by way of 300 lines of log."""
+        try:
+            if self._order.filters:
+                confine(self._order.filters)
+        except BaseException:  # nothing may go on without; what is raised in a callback is only printed
+            os._exit(CANNOT_BECOME)
 
     def _become_command(self) -> NoReturn:
         """Become the command instead of making it: as process 1, and with its groups."""
@@ -121,11 +160,23 @@ class _Init:
         if not self._is_init:
             return
         try:
+            if self._told:
+                with suppress(OSError):
+                    self._herald.send(b"c")
+                os.set_inheritable(HERALD, False)
             os.setgroups(list(self._order.groups))
             os.setresgid(self._order.gid, self._order.gid, self._order.gid)
             os.setresuid(self._order.uid, self._order.uid, self._order.uid)
         except BaseException:  # nothing may go on as root; what is raised in a callback is only printed
             os._exit(CANNOT_BECOME)
+
+
+def _identity(fd: int) -> tuple[int, int] | None:
+    try:
+        status = os.fstat(fd)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _default_signals() -> None:

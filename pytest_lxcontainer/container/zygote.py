@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 from . import parcel
-from .attach import CLONE_NEWNS, PR_SET_PDEATHSIG, libc, setns
+from .attach import CLONE_NEWNS, CLONE_NEWPID, PR_SET_DUMPABLE, PR_SET_PDEATHSIG, checked, libc, setns
 from .sibling import CloneSibling
 
 Role = Callable[..., int]
@@ -35,18 +35,20 @@ class Zygote:
         self._roles = roles
         self._begin()
 
-    def fork(self, role: str, arguments: tuple[object, ...], fds: Sequence[int]) -> int:
+    def fork(self, role: str, arguments: tuple[object, ...], fds: Sequence[int], *, inside: bool = False) -> int:
         """Have a new process play *role*; returns its pid, a child of the caller's to wait for.
 
-        *arguments* are what marshal takes; *fds*, at most three, arrive as copies under other numbers, close-on-exec.
-        Raises `OSError` where the kernel makes no more processes.
+        *arguments* are what marshal takes; *fds*, at most five, arrive as copies under other numbers, close-on-exec.
+        With *inside*, the last of them is a pidfd, and the new process is born in that process's pid namespace; it is
+        closed to the others there (PR_SET_DUMPABLE of prctl(2)).
+        Raises `OSError` where the kernel makes no more processes, or none in there.
         """
         try:
-            return self._ask(role, arguments, fds)
+            return self._ask(role, arguments, fds, inside)
         except ConnectionError:  # somebody has killed it, and nothing was made
             self.close()
             self._begin()
-            return self._ask(role, arguments, fds)
+            return self._ask(role, arguments, fds, inside)
 
     def follow(self) -> None:
         """Have it see the mounts of the caller, which has come to a mount namespace of its own."""
@@ -70,8 +72,8 @@ class Zygote:
             _live(inside, self._roles, supervisor)
         inside.close()
 
-    def _ask(self, role: str, arguments: tuple[object, ...], fds: Sequence[int]) -> int:
-        parcel.send(self._door, (role, arguments), fds)
+    def _ask(self, role: str, arguments: tuple[object, ...], fds: Sequence[int], inside: bool) -> int:
+        parcel.send(self._door, (role, arguments, inside), fds)
         return parcel.answered(self._door)
 
 
@@ -99,26 +101,33 @@ def _keep_only(fd: int) -> None:
 
 def _serve(door: socket.socket, roles: Mapping[str, Role], supervisor: int) -> NoReturn:
     clone = CloneSibling()
+    home = os.pidfd_open(os.getpid())
     while True:
-        (role, arguments), fds = parcel.receive(door)
-        if role == _FOLLOW:
-            _follow(door, fds[0])
-        else:
-            pid = clone()
-            if pid == 0:
+        (role, arguments, inside), fds = parcel.receive(door)
+        try:
+            if role == _FOLLOW:
+                setns(fds[0], CLONE_NEWNS)
+                parcel.answer(door, os.getpid())
+            elif (_cloned_into(fds[-1], home, clone) if inside else checked(clone())) == 0:
                 _play(door, roles[role], supervisor, fds, arguments)
-            if pid < 0:
-                parcel.answer(door, 0, ctypes.get_errno())
+        except OSError as error:
+            parcel.answer(door, 0, error.errno or errno.EIO)
         for fd in fds:
             os.close(fd)
 
 
-def _follow(door: socket.socket, namespace: int) -> None:
-    try:
-        setns(namespace, CLONE_NEWNS)
-        parcel.answer(door, os.getpid())
-    except OSError as error:
-        parcel.answer(door, 0, error.errno or errno.EIO)
+def _cloned_into(inside: int, home: int, clone: CloneSibling) -> int:
+    """As *clone*, but the copy is in the pid namespace of pidfd *inside*; this process's own is that of *home*."""
+    setns(inside, CLONE_NEWPID)
+    # For the copy, which inherits it: nobody in there is to look into what is still this process's.
+    libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    pid = clone()
+    if pid:
+        code = ctypes.get_errno()
+        libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
+        setns(home, CLONE_NEWPID)
+        ctypes.set_errno(code)
+    return checked(pid)
 
 
 def _play(
@@ -127,7 +136,8 @@ def _play(
     """Be a new process. It answers itself: who has no answer, since the zygote was killed, has no process either."""
     code = 1
     try:
-        parcel.answer(door, os.getpid())
+        # Its number where the supervisor is, whatever that is in a namespace it was born in.
+        parcel.answer(door, int(os.readlink("/proc/self")))  # noqa: PTH115 - without what pathlib brings along
         door.close()
         code = role(supervisor, fds, *arguments)
     finally:

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 
-from ..container.launching import LAUNCHER, launch
+from ..container.launching import COMMAND, LAUNCHER, launch, run_command
 from ..container.monitor import MONITOR, monitor
 from ..container.zygote import Zygote
 
@@ -20,7 +20,7 @@ def main(arguments: list[str]) -> int:
     run_id, runs_dir, owner = arguments
     _ignore_terminal_signals()
     os.umask(0o022)
-    zygote = Zygote({MONITOR: monitor, LAUNCHER: launch})
+    zygote = Zygote({MONITOR: monitor, LAUNCHER: launch, COMMAND: run_command})
     # Only now, since the zygote and all that it makes do without.
     from .serve import serve
 

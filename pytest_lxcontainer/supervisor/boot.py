@@ -5,21 +5,24 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..container import liblxc
 from ..container.backend import ExecSpec
-from ..container.cgroups import Hierarchies, cgroups_of, entry_files
-from ..container.launcher import Launcher
+from ..container.cgroups import Hierarchies, cgroups_of
+from ..container.launcher import Entering, Launcher
 from ..container.spec import ContainerSpec
 from ..container.stats import Spent
 from ..container.target import Target
 from ..container.zygote import Zygote
 from .console import Console
+from .herald import Herald
 from .loop import wait
 
 PROBE_INTERVAL = 0.0005
+ENTERING = 2
+"""Commands that each find their own way in; with the next comes a launcher: three cost as much either way."""
 FIRST_MOMENT = 0.02
 """Seconds a command may run without a pause before it counts as started."""
 
@@ -31,7 +34,9 @@ class Boot:
     for input, as under ``docker run --interactive``, and the container lives until it is stopped.
     """
 
-    def __init__(self, monitor: int, console: Console, output: int, stdin: int, has_init: bool) -> None:
+    def __init__(
+        self, monitor: int, console: Console, output: int, stdin: int, herald: Herald, has_init: bool
+    ) -> None:
         self.monitor = monitor
         self.monitor_pidfd = os.pidfd_open(monitor)
         self.console = console
@@ -44,11 +49,13 @@ class Boot:
         self.executed = False
         self.monitor_code: int | None = None
         self.cgroups: dict[str, Path] = {}
+        self._herald = herald
         self.devices: set[str] = set()
         """Paths inside of devices that were added since."""
         self.interfaces: dict[str, str] = {}
         """Names inside, and on the host, of interfaces that were attached since."""
         self.launcher: Launcher | None = None
+        self._entered = 0
         self.spent = Spent()
         self._stdin = stdin
         self._has_init = has_init
@@ -58,33 +65,45 @@ class Boot:
         """Have *zygote* make the monitor."""
         output, output_theirs = os.pipe()
         stdin_theirs, stdin = os.pipe()
+        herald = Herald()
         try:
             # An image may open /dev/stdout as another user than the one these pipes are made by.
             os.fchmod(output_theirs, 0o622)
             os.fchmod(stdin_theirs, 0o644)
-            stdio = (stdin_theirs, output_theirs, output_theirs)
-            monitor = liblxc.start_monitor(zygote, name, lxcpath, spec, stdio)
+            fds = (stdin_theirs, output_theirs, output_theirs, herald.theirs.fileno())
+            monitor = liblxc.start_monitor(zygote, name, lxcpath, spec, fds)
         finally:
+            herald.theirs.close()
             os.close(output_theirs)
             os.close(stdin_theirs)
         os.set_blocking(output, False)
-        return cls(monitor, console, output, stdin, spec.init)
+        return cls(monitor, console, output, stdin, herald, spec.init)
 
     async def until_executed(self, hierarchies: Hierarchies, deadline: float, pause: float) -> bool:
         """Wait until the command has been executed, or the monitor has ended; false when *deadline* comes first.
 
-        It is looked at each *pause* seconds.
+        It is looked at each *pause* seconds, where nothing tells.
         """
-        while not self.ended() and not self._probe(hierarchies):
-            if time.monotonic() > deadline:
-                return False
-            await wait([self.monitor_pidfd], pause)
+        try:
+            while not self.ended() and not self._probe(hierarchies):
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return False
+                await wait([self.monitor_pidfd, *self._herald.fds], left if self._herald.speaks else pause)
+        finally:
+            self._herald.close()
         return True
 
     def _probe(self, hierarchies: Hierarchies) -> bool:
         """Whether the command has been executed: init's child, or process 1 itself, is no longer a copy of us."""
         if self.executed:
             return True
+        self._herald.listen()
+        if self._herald.speaks:
+            self.init = self._herald.init
+            if self._herald.executed and self._herald.command and _is_foreign(self._herald.command):
+                self._adopt(self._herald.command, hierarchies)
+            return self.executed
         if self.init is None:
             children = _children(self.monitor)
             # LXC's monitor has other short-lived children; init is the one in a pid namespace of its own.
@@ -140,22 +159,25 @@ class Boot:
                 self.monitor_code = os.waitstatus_to_exitcode(status)
         return self.monitor_code is not None
 
-    def target(
-        self, cgroups: Mapping[str, Path], user_namespace: bool, dropped: tuple[str, ...], filters: bytes
-    ) -> Target:
-        """How to get into the container and its *cgroups*, if it has any of its own."""
-        assert self.entry_pidfd is not None  # only running containers are entered
-        return Target(self.entry_pidfd, entry_files(cgroups), user_namespace, dropped, filters)
+    async def launch(self, zygote: Zygote, target: Target, spec: ExecSpec, stdio: Sequence[int]) -> int:
+        """Start a command in it, as `Launcher.spawn`: the first few, if *target* takes such, without a launcher."""
+        if target.takes_entering and self._entered < ENTERING:
+            self._entered += 1
+            entering = Entering(zygote, target, spec, stdio)
+            await wait([entering.fileno()])
+            return entering.stand()
+        return self._launch(zygote, target, spec, stdio)
 
-    def launch(self, make: Callable[[], Launcher], spec: ExecSpec, stdio: Sequence[int]) -> int:
-        """Start a command in it, as `Launcher.spawn`; for the first one the launcher is made."""
+    def _launch(self, zygote: Zygote, target: Target, spec: ExecSpec, stdio: Sequence[int]) -> int:
         if self.launcher is not None:
             try:
                 return self.launcher.spawn(spec, stdio)
             except BrokenPipeError:  # somebody has killed it
                 self.launcher.close()
                 self.launcher = None
-        self.launcher = make()
+        launcher = Launcher(zygote, target)
+        launcher.stand()
+        self.launcher = launcher
         return self.launcher.spawn(spec, stdio)
 
     def signal_command(self, number: int) -> None:

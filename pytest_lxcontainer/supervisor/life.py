@@ -12,9 +12,8 @@ from typing import Any
 
 from ..container.backend import ExecSpec, Status
 from ..container.capabilities import dropped_capabilities, kept_capabilities
-from ..container.cgroups import cgroups_of, freezer_in
+from ..container.cgroups import cgroups_of, entry_files, freezer_in
 from ..container.inside import AtRest
-from ..container.launcher import Launcher
 from ..container.monitor import REFUSED
 from ..container.mount_entries import entries
 from ..container.process_tree import kill_tree
@@ -301,18 +300,14 @@ class Life:
         """Keep everybody else from it until `freezing.let_go`; with *still*, its processes halt if it runs."""
         self.freezing.hold(still=still and self._phase == "RUNNING")
 
-    def exec(self, spec: ExecSpec, stdio: list[int]) -> int:
+    async def exec(self, spec: ExecSpec, stdio: list[int]) -> int:
         """Start a command in it; returns its pid, for the caller to wait for."""
         try:
             boot = self.thawed()
-            return boot.launch(lambda: Launcher(self._zygote, self._target_of(boot)), spec, stdio)
+            return await boot.launch(self._zygote, self._target_of(boot), spec, stdio)
         except OSError as error:
             why = f"cannot run {spec.args[0]}: {error.strerror}"
             raise refusals.not_running(self.status(), why, self.console.tail(2000)) from None
-
-    def make_launcher(self) -> Launcher:
-        """Begin to make who starts commands in it, as `Launcher` without *at_once*; it must be running."""
-        return Launcher(self._zygote, self.target(), at_once=False)
 
     async def kill_exec(self, pid: int) -> None:
         """End a command and all it started; the container stands still meanwhile, so that nothing forks its way out."""
@@ -367,9 +362,16 @@ class Life:
         return self._target_of(self.running())
 
     def _target_of(self, boot: Boot) -> Target:
-        dropped, filters = dropped_capabilities(self.spec), program(kept_capabilities(self.spec))
-        cgroups = self._entered(boot) if self.host.cgroup_base else {}
-        return boot.target(cgroups, not self.idmap.is_identity, dropped, filters)
+        assert boot.entry_pidfd is not None  # only running containers are entered
+        in_namespace = not self.idmap.is_identity
+        return Target(
+            pidfd=boot.entry_pidfd,
+            cgroups=entry_files(self._entered(boot)) if self.host.cgroup_base else (),
+            user_namespace=in_namespace,
+            takes_entering=self.host.is_root and in_namespace,
+            dropped=dropped_capabilities(self.spec),
+            filters=program(kept_capabilities(self.spec)),
+        )
 
     def _entered(self, boot: Boot) -> dict[str, Path]:
         """The cgroups that commands join: one of their own where systemd divides the container's.

@@ -53,7 +53,8 @@ class Reserved:
             disks=host.disks,
             apparmor=host.apparmor,
         )
-        place.seccomp_profile.write_text(profile(kept_capabilities(spec)))
+        if not spec.begins_with_init:
+            place.seccomp_profile.write_text(profile(kept_capabilities(spec)))
         (self.directory / "config").write_text(render(lxc_items(spec, place)))
 
     def _interface(self) -> Interface | None:

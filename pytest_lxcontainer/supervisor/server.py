@@ -252,7 +252,7 @@ class Server:
         )
         life = self._run.life(message["name"])
         spent = life.running().spent
-        pid = life.exec(spec, call.fds)
+        pid = await life.exec(spec, call.fds)
         pidfd = os.pidfd_open(pid)
         while call.fds:
             os.close(call.fds.pop())

@@ -53,7 +53,6 @@ class Spares:
             await self._warmer.make_ready(life.name, life.spec, preparation)
         if not self.is_alive(life):
             raise NotRunningError(f"container {life.name} has ended in the pool", container=life.name)
-        await _make_launcher(life)
         # What only the asker can wait for goes on until then.
         life.hold(still=preparation.conditions is not None)
 
@@ -92,17 +91,3 @@ class Spares:
     def close(self) -> None:
         """End who makes clones ready."""
         self._warmer.close()
-
-
-async def _make_launcher(life: Life) -> None:
-    """Have in place who runs commands, so that the first one need not wait for it."""
-    boot = life.running()
-    if boot.launcher is not None:  # a condition has run a command
-        return
-    launcher = life.make_launcher()
-    await wait([launcher.fileno()])
-    launcher.stand()
-    if boot is not life.boot:
-        launcher.close()
-        raise NotRunningError(f"container {life.name} has ended in the pool", container=life.name)
-    boot.launcher = launcher
