@@ -48,13 +48,11 @@ class Interface:
 class Place:
     """Where on this host one container lives.
 
-    *directory* holds its files (*shown*: the same, as the container's root can reach it), *cgroup* is its path below
-    every hierarchy's root, or ``None`` to leave that to LXC. *mount_points* are those of `mount_entries.entries`.
+    *files* is the directory of what is made for it, by a path that its root may pass, *cgroup* its path below every hierarchy's root, or ``None`` to leave that to LXC. *mount_points* are those of `mount_entries.entries`.
     """
 
     name: str
-    directory: Path
-    shown: Path
+    files: Path
     idmap: IdMap
     overlay: Overlay
     interface: Interface | None
@@ -69,7 +67,7 @@ class Place:
     @property
     def log_file(self) -> Path:
         """LXC's own log."""
-        return self.directory / "lxc.log"
+        return self.files / "lxc.log"
 
 
 def lxc_items(spec: ContainerSpec, place: Place) -> Iterator[Item]:
@@ -115,7 +113,7 @@ def _device_items(spec: ContainerSpec, place: Place) -> Iterator[Item]:
     yield "lxc.mount.auto", "proc:mixed sys:mixed"
     if not spec.privileged:
         yield from masks()
-    yield from mount_items(entries(spec, place.shown), place.mount_points)
+    yield from mount_items(entries(spec, place.files), place.mount_points)
 
 
 def _process_items(spec: ContainerSpec) -> Iterator[Item]:

@@ -137,7 +137,6 @@ class _Init:
             for fd in self._told:
                 os.close(fd)
 
-
     def _confine(self) -> None:
         """Put the filter of system calls on: LXC would make it anew for each container, by way of 300 lines of log."""
         try:

@@ -29,16 +29,16 @@ class Entry:
     options: str
 
 
-def entries(spec: ContainerSpec, shown: Path) -> tuple[Entry, ...]:
-    """Everything that is mounted for *spec* but what LXC does itself; its own files are in *shown*."""
-    return tuple(_entries(spec, shown))
+def entries(spec: ContainerSpec, files: Path) -> tuple[Entry, ...]:
+    """Everything that is mounted for *spec* but what LXC does itself; its own files are in *files*."""
+    return tuple(_entries(spec, files))
 
 
-def _entries(spec: ContainerSpec, shown: Path) -> Iterator[Entry]:
+def _entries(spec: ContainerSpec, files: Path) -> Iterator[Entry]:
     yield Entry(Wanted("/dev/shm", is_dir=True), "tmpfs", "rw,nosuid,nodev,mode=1777,size=64m")
     yield Entry(Wanted("/dev/mqueue", is_dir=True), "mqueue", "rw,nosuid,nodev,noexec,optional")
     for name in OWN_FILES:
-        yield Entry(Wanted(f"/etc/{name}", is_dir=False, source=str(shown / name)), "none", "bind")
+        yield Entry(Wanted(f"/etc/{name}", is_dir=False, source=str(files / name)), "none", "bind")
     for source, target, read_only in spec.mounts:
         wanted = Wanted(target, Path(source).is_dir(), source)
         yield Entry(wanted, "none", "rbind,ro" if read_only else "rbind")

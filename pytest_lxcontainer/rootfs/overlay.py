@@ -11,7 +11,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import CorruptImageError, StoreError
@@ -51,6 +51,10 @@ class Overlay:
         each file that is copied up, need not be waited for. See `forget_volatile`.
         """
         return f"{self.options},volatile"
+
+    def with_layer(self, directory: Path | None) -> Overlay:
+        """The same with *directory*, if there is one, on top of the lower dirs."""
+        return self if directory is None else replace(self, lower_dirs=(*self.lower_dirs, directory))
 
     @property
     def too_long(self) -> bool:

@@ -34,9 +34,7 @@ class Boot:
     for input, as under ``docker run --interactive``, and the container lives until it is stopped.
     """
 
-    def __init__(
-        self, monitor: int, console: Console, output: int, stdin: int, herald: Herald, has_init: bool
-    ) -> None:
+    def __init__(self, monitor: int, console: Console, output: int, stdin: int, herald: Herald, has_init: bool) -> None:
         self.monitor = monitor
         self.monitor_pidfd = os.pidfd_open(monitor)
         self.console = console

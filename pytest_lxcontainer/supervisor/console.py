@@ -18,12 +18,12 @@ _LARGEST_PIPE = 1 << 20
 
 
 class Console:
-    """The reading end of a container's stdout and stderr, and the log file they go to."""
+    """The reading end of a container's stdout and stderr, and the log file they go to, once there is something to log."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        self._size = os.fstat(self._file).st_size
+        self._file: int | None = None
+        self._size = 0
         self._times: list[float] = []
         self._offsets: list[int] = []
         self._bells: list[socket.socket] = []
@@ -58,13 +58,19 @@ class Console:
     def _write(self, data: bytes) -> None:
         view = memoryview(data)
         try:
+            file = self._opened()
             while view:
-                written = os.write(self._file, view)
+                written = os.write(file, view)
                 view = view[written:]
                 self._size += written
         except OSError as error:
             # A container must not stand still because the host's disk is full.
             print(f"{self.path}: {len(view)} bytes are lost: {error.strerror}", file=sys.stderr, flush=True)
+
+    def _opened(self) -> int:
+        if self._file is None:
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        return self._file
 
     def drain(self, fd: int) -> None:
         """Move all that is there now, though more may come at once."""
@@ -85,15 +91,16 @@ class Console:
 
     def tail(self, limit: int = 4000) -> str:
         """The last *limit* bytes as text."""
-        data = os.pread(self._file, limit, max(0, self._size - limit))
+        data = b"" if self._file is None else os.pread(self._file, limit, max(0, self._size - limit))
         return data.decode("utf-8", "replace")
 
     def open(self) -> int:
-        """A descriptor of its own to read the log with."""
-        return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        """A descriptor of its own to read what has been logged with."""
+        return os.open(os.devnull if self._file is None else self.path, os.O_RDONLY | os.O_CLOEXEC)
 
     def follow(self) -> socket.socket:
         """A socket that has something to read when the log has grown, and is at its end after `hang_up`."""
+        self._opened()  # for who follows to read what is still to come
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         self._bells.append(ours)
@@ -110,7 +117,8 @@ class Console:
     def close(self) -> None:
         """Close the file."""
         self.hang_up()
-        os.close(self._file)
+        if self._file is not None:
+            os.close(self._file)
 
 
 def _ring(bell: socket.socket) -> bool:

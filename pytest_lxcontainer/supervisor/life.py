@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Sequence
@@ -22,7 +23,8 @@ from ..container.spec import ContainerSpec
 from ..container.stats import Processes, read_stats
 from ..container.target import Target
 from ..container.zygote import Zygote
-from ..rootfs.overlay import Overlay
+from ..rootfs.mount_points import MountPoint, Wanted
+from ..rootfs.overlay import Overlay, forget_volatile
 from . import refusals
 from .boot import PROBE_INTERVAL, Boot
 from .console import Console
@@ -31,6 +33,7 @@ from .host import Host
 from .leftovers import Leftovers
 from .loop import until_gone, wait
 from .lxc_log import LxcLog
+from .mount_layers import MountLayers
 from .oom import MemoryGuard, spare
 from .owner import Owner
 from .preparing import prepare
@@ -47,11 +50,14 @@ KILL_GRACE = 5.0
 class Life:
     """A container's state and everything on the host that is its own."""
 
-    def __init__(self, name: str, spec: ContainerSpec, host: Host, reserved: Reserved, zygote: Zygote) -> None:
+    def __init__(
+        self, name: str, spec: ContainerSpec, host: Host, reserved: Reserved, zygote: Zygote, mount_layers: MountLayers
+    ) -> None:
         self.name = name
         self.spec = spec
         self.host = host
         self.directory = reserved.directory
+        self.files = reserved.files
         self.idmap = reserved.idmap
         self.address = reserved.address
         self.creator = reserved.creator
@@ -64,10 +70,14 @@ class Life:
         self.mounted: set[str] = set()
         """Paths, relative to its root, that something was mounted on."""
         self._reserved = reserved
+        self._base = reserved.overlay
+        self._layer: Path | None = None
+        """What is on top of its layers for its mounts."""
+        self._mount_layers = mount_layers
         self._zygote = zygote
         self._phase = "STOPPED"
         self._killed = False
-        self._log = LxcLog(self.directory / "lxc.log")
+        self._log = LxcLog(self.files / "lxc.log")
         bases, unified = host.cgroup_base, host.cgroup_base.get("")
         self._memory = MemoryGuard(unified / reserved.cgroup if unified is not None else None)
         self._leftovers = Leftovers([base / reserved.cgroup for base in bases.values()], reserved.pair, self.works)
@@ -85,7 +95,7 @@ class Life:
     @property
     def lxcpath(self) -> Path:
         """Where LXC finds its directory, by a path that its root may pass."""
-        return self._reserved.shown.parent
+        return self.files.parent
 
     def status(self) -> Status:
         """The container now."""
@@ -100,6 +110,7 @@ class Life:
     def rebase(self, lower_dirs: Sequence[str], overlay: Overlay) -> None:
         """Have it start from other layers than it was made of."""
         self.spec = replace(self.spec, lower_dirs=tuple(lower_dirs))
+        self._base, self._layer = overlay, None
         self._reserved = replace(self._reserved, overlay=overlay)
 
     def write_config(self) -> None:
@@ -107,10 +118,21 @@ class Life:
         refusals.check_limits(self.name, self.spec.limits, self.spec.limits.explicit, self.host)
         if self.spec.systemd and not self.host.cgroup_base:
             raise refusals.not_delegated(self.name, "systemd", self.host)
-        wanted = [entry.wanted for entry in entries(self.spec, self._reserved.shown)]
-        points = prepare(self.name, self.overlay(), self.idmap, wanted)
+        forget_volatile(self._reserved.overlay.work_dir)
+        points = self._mount_points([entry.wanted for entry in entries(self.spec, self.files)])
         self.mounted.update(point.path for point in points)
         self._reserved.write_config(self.name, self.spec, self.host, points)
+
+    def _mount_points(self, wanted: Sequence[Wanted]) -> tuple[MountPoint, ...]:
+        """Where its mounts go: in a layer for all that are alike, but in its own files where it has some already."""
+        overlay = self.overlay()
+        if not self.spec.mounts and not any(os.scandir(overlay.upper_dir)):
+            layer, points = self._mount_layers.find(self.name, overlay.lower_dirs, self.idmap, wanted)
+            shown = self._base.with_layer(None if layer is None else self._mount_layers.seen(layer))
+            if not shown.too_long:
+                self._layer, self._reserved = layer, replace(self._reserved, overlay=shown)
+                return points
+        return prepare(self.name, overlay.with_layer(self._layer), self.idmap, wanted)
 
     # its start
 
@@ -153,8 +175,10 @@ class Life:
         raise refusals.start_failed(self.name, boot.monitor_code, problems, self.console.tail())
 
     def _note_init(self, boot: Boot) -> None:
-        """Write down who its init is, for a sweep after this process's own death."""
+        """Write down who its init is, for a sweep after this process's own death that has no cgroups to find it by."""
         assert boot.init is not None  # its command has been executed
+        if self.host.cgroup_base:
+            return
         with suppress(ProcessLookupError):  # it may have ended just now, as `pump` will find
             (self.directory / "init").write_text(str(Owner.of(boot.init)))
 

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from ..errors import LxContainerError, StartFailedError
 from ..rootfs.idmap import IdMap
 from ..rootfs.mount_points import MountPoint, Wanted, make_mount_points
-from ..rootfs.overlay import Overlay, forget_volatile
+from ..rootfs.overlay import Overlay
 from ..rootfs.userns import CLONE_NEWUSER, become_root, unshare, write_maps
 
 _OPEN_DIR = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -21,7 +21,6 @@ def prepare(name: str, overlay: Overlay, idmap: IdMap, wanted: Sequence[Wanted])
     """The mount points of container *name*, which is to start, for *wanted*; `StartFailedError`."""
     owner = (idmap.host_uid(0), idmap.host_gid(0))
     try:
-        forget_volatile(overlay.work_dir)
         with _opened(overlay) as (upper, *lower):
             try:
                 return tuple(make_mount_points(upper, lower, wanted, owner))

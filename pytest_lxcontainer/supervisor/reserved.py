@@ -20,14 +20,15 @@ from .host import Host
 class Reserved:
     """A container's directory, ids, files, address and names.
 
-    *shown* is *directory* by a path that the container's root may pass.
+    *files* is the directory of the small files that are made for it, by a path that its root may pass: *directory* itself,
+    or for root one in memory (`View`).
     *cgroup* is its directory below the base of every hierarchy, *pair* its veth's name on the host (``None``: LXC
     chooses), *creator* the process that asked for it, *stage* a directory in which device nodes work (``None`` but for
     root).
     """
 
     directory: Path
-    shown: Path
+    files: Path
     idmap: IdMap
     overlay: Overlay
     address: HeldAddress | None
@@ -40,22 +41,21 @@ class Reserved:
         """Write LXC's configuration file for container *name*, with mounts on *points*."""
         place = Place(
             name=name,
-            directory=self.directory,
-            shown=self.shown,
+            files=self.files,
             idmap=self.idmap,
             overlay=self.overlay,
             interface=self._interface(),
             cgroup=self.cgroup if host.cgroup_base else None,
             cgroups_on_v1=host.hierarchies.limits_on_v1,
             limits_apply=host.limits_apply,
-            seccomp_profile=self.directory / "seccomp",
+            seccomp_profile=self.files / "seccomp",
             mount_points=points,
             disks=host.disks,
             apparmor=host.apparmor,
         )
         if not spec.begins_with_init:
             place.seccomp_profile.write_text(profile(kept_capabilities(spec)))
-        (self.directory / "config").write_text(render(lxc_items(spec, place)))
+        (self.files / "config").write_text(render(lxc_items(spec, place)))
 
     def _interface(self) -> Interface | None:
         if self.address is None:

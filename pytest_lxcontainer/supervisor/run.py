@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from ..container.cgroups import cgroups_of
+from ..container.mount_entries import OWN_FILES
 from ..container.spec import ContainerSpec
 from ..container.zygote import Zygote
 from ..errors import InvalidSettingsError
@@ -27,6 +28,8 @@ from .host import Host
 from .janitor import Janitor
 from .life import Life
 from .loop import Loop
+from .mount_layers import DIRECTORY as MOUNT_LAYERS
+from .mount_layers import MountLayers
 from .reserved import Reserved
 from .sweep import clear_cgroup, remove_alias, remove_directory
 from .view import View
@@ -57,6 +60,7 @@ class Run:
         self._alias = Path("/run" if host.is_root else "/tmp", f"{PREFIX}{run_id}")
         (directory / "alias").write_text(str(self._alias))
         self._view = self._make_view() if host.is_root else None
+        self._mount_layers = MountLayers(directory / MOUNT_LAYERS, partial(self._seen, root=directory))
         self.note_cgroups()
 
     def _make_view(self) -> View:
@@ -94,7 +98,7 @@ class Run:
         spec = replace(spec, mounts=self._shown_mounts(name, spec))
         reserved = Reserved(
             directory=directory,
-            shown=self._seen(directory, self.directory),
+            files=directory if self._view is None else self._view.make(name),
             idmap=idmap,
             overlay=self._overlay(spec, directory),
             address=self.pool().hold() if spec.network != "none" else None,
@@ -103,14 +107,14 @@ class Run:
             creator=creator,
             stage=self._view.path if self._view is not None else None,
         )
-        life = Life(name, spec, self.host, reserved, self._zygote)
+        life = Life(name, spec, self.host, reserved, self._zygote, self._mount_layers)
         self.lives[name] = life
-        (directory / "hostname").write_text(spec.hostname + "\n")
-        (directory / "resolv.conf").write_text(self._resolv_conf)
+        (life.files / "hostname").write_text(spec.hostname + "\n")
+        (life.files / "resolv.conf").write_text(self._resolv_conf)
         self._write_hosts(spec.group)
-        for each in ("hostname", "resolv.conf", "hosts"):
+        for each in OWN_FILES:
             # As in every other container, its root may change them.
-            os.chown(directory / each, idmap.host_uid(0), idmap.host_gid(0))
+            os.chown(life.files / each, idmap.host_uid(0), idmap.host_gid(0))
         return life
 
     def _make_directory(self, name: str, idmap: IdMap) -> Path:
@@ -192,7 +196,7 @@ class Run:
                 for peer in sorted(peers, key=lambda each: each is not life)
                 for address in peer.status().ips
             ]
-            _rewrite(life.directory / "hosts", names.hosts(entries))
+            _rewrite(life.files / "hosts", names.hosts(entries))
 
     def join(self, life: Life, group: str) -> None:
         """Put a container into *group*."""
@@ -213,6 +217,7 @@ class Run:
             if self._view is not None:
                 for number in range(len(life.spec.mounts)):
                     self._view.hide(f"{life.name}.{number}")
+                self._view.remove(life.name)
             if life.spec.group and self.lives:
                 self._write_hosts(life.spec.group)
             self._janitor.remove(life.directory)
@@ -238,6 +243,8 @@ class Run:
         if self._view is not None:
             self._view.close()
         remove_alias(self._alias)
+        # Files of the image's users are not an ordinary user's to remove.
+        self._janitor.remove(self._mount_layers.directory)
         self._janitor.finish()
         self._grace.close()
         self._zygote.close()

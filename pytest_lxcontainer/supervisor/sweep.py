@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -18,9 +17,6 @@ from .owner import Owner
 
 OWNER_FILE = "supervisor"
 """In a run's directory: the `Owner` text of its supervisor, written before anything else is made, and locked by it."""
-
-LXC_LOCKS = Path("/run/lxc/lock")
-"""Where root's LXC makes a lock file for each container, under its directory's path, and leaves it."""
 
 _GRACE = 60.0
 """Seconds a run's directory may be without that file, being made just now."""
@@ -54,9 +50,7 @@ def remove_directory(directory: Path, discard: Callable[[Path], None]) -> None:
 
 
 def remove_alias(alias: Path) -> None:
-    """Remove a run's other path, a link or root's mount point, and the lock files that LXC made for it."""
-    if os.geteuid() == 0:
-        shutil.rmtree(LXC_LOCKS / alias.relative_to("/"), ignore_errors=True)
+    """Remove a run's other path, a link or root's mount point."""
     with suppress(OSError):
         if alias.is_symlink() and alias.lstat().st_uid == os.geteuid():
             alias.unlink()

@@ -3,7 +3,8 @@
 Root's containers have a root of their own, who is nobody on the host, while the store or a directory to be mounted may
 lie where only root may look, as a test's temporary directory does. So the supervisor of root's run has a mount
 namespace in which they also show at ``/run/lxtRUN/…``: bind mounts that no other process of the host sees, on a
-small tmpfs. An ordinary user's containers have the user as their root; they need none of this.
+tmpfs. Small files that are made for each container lie there themselves: in memory, they cost a fraction of what they do
+on a disk. An ordinary user's containers have the user as their root; they need none of this.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import shutil
 from pathlib import Path
 
 from ..errors import HostNotReadyError
@@ -18,6 +20,9 @@ from ..errors import HostNotReadyError
 CLONE_NEWNS = 0x00020000
 MS_BIND, MS_REC, MS_SLAVE = 0x1000, 0x4000, 0x80000
 MNT_DETACH = 2
+
+LXC_LOCKS = Path("/run/lxc/lock")
+"""Where root's LXC makes a lock file for each container, and leaves it."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -32,7 +37,21 @@ class View:
         # What the host mounts later still shows here, and nothing from here shows there.
         _mount(None, Path("/"), MS_SLAVE | MS_REC)
         path.mkdir(mode=0o711, exist_ok=True)
-        _mount("tmpfs", path, 0, "tmpfs", "mode=0711,size=1m")
+        _mount("tmpfs", path, 0, "tmpfs", "mode=0711,size=256m")
+        self._files = path / "c"
+        self._files.mkdir(mode=0o711)
+        LXC_LOCKS.mkdir(parents=True, exist_ok=True)
+        _mount("tmpfs", LXC_LOCKS, 0, "tmpfs", "mode=0755,size=64m")
+
+    def make(self, name: str) -> Path:
+        """A new directory for the files of container *name*."""
+        directory = self._files / name
+        directory.mkdir(mode=0o711)
+        return directory
+
+    def remove(self, name: str) -> None:
+        """Remove what `make` made, with all that is in it."""
+        shutil.rmtree(self._files / name, ignore_errors=True)
 
     def of(self, path: Path, root: Path) -> Path:
         """Where *path* shows, which lies in *root*; *root* is shown as a whole, once."""
@@ -59,7 +78,8 @@ class View:
 
     def close(self) -> None:
         """Unmount everything and remove the mount point."""
-        _libc.umount2(os.fsencode(self.path), MNT_DETACH)
+        for path in (LXC_LOCKS, self.path):
+            _libc.umount2(os.fsencode(path), MNT_DETACH)
         with contextlib.suppress(OSError):
             self.path.rmdir()
 
