@@ -17,7 +17,7 @@ from .spec import ContainerSpec
 from .stats import Stats
 
 if TYPE_CHECKING:
-    from .pooled import Demand
+    from .demand import Demand
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,9 +142,15 @@ def freezer_in(cgroups: Mapping[str, Path]) -> Freezer | None:
     return Freezer(cgroups[""] / "cgroup.freeze") if "" in cgroups else None
 
 
-def remove_tree(directory: Path) -> bool:
-    """Remove the cgroup *directory* and those below it; false where one still holds a process."""
-    return _remove_tree(os.fspath(directory))
+def remove_tree(directory: Path, expected: Iterable[str] = ()) -> bool:
+    """Remove the cgroup *directory* and those below it; false where one still holds a process.
+
+    Those of the names *expected* are what is below it, most of the time.
+    """
+    path = os.fspath(directory)
+    for name in expected:
+        _remove(f"{path}/{name}")
+    return _remove_tree(path)
 
 
 def _remove_tree(directory: str) -> bool:

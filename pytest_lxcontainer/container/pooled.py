@@ -3,73 +3,37 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
-from typing import Any
 
 from ..image.config import Healthcheck
 from ..image.image import Image
 from . import wait
 from .backend import Backend, Status
 from .container import Container
-from .portable import Plain, from_plain, to_plain
+from .demand import Demand, Preparation
+from .portable import from_plain, to_plain
 from .spec import ContainerSpec
 from .traits import Readiness, Traits
 
 
-@dataclass(frozen=True, slots=True)
-class Preparation:
-    """What it takes to make a clone ready, in plain values.
-
-    *conditions* are those of `portable.to_plain`, ``None`` where only the asker can wait for them; *timeout* is in
-    seconds. The rest is as in `Traits`.
-    """
-
-    conditions: list[Plain] | None
-    timeout: float
-    shell: list[str]
-    home: str
-    healthcheck: dict[str, Any] | None
-
-    @classmethod
-    def of(cls, traits: Traits) -> Preparation:
-        """That of a container with *traits*."""
-        readiness = traits.readiness
-        check = traits.healthcheck
-        plain = {**asdict(check), "test": list(check.test)} if check else None
-        return cls(to_plain(readiness.conditions), readiness.timeout, list(traits.shell), traits.home, plain)
-
-    def traits(self) -> Traits:
-        """What they came from, as far as readiness is concerned."""
-        check = self.healthcheck
-        return Traits(
-            Readiness(from_plain(self.conditions or ()), self.timeout),
-            healthcheck=Healthcheck(**{**check, "test": tuple(check["test"])}) if check else None,
-            shell=tuple(self.shell),
-            home=self.home,
-        )
+def preparation_of(traits: Traits) -> Preparation:
+    """That of a container with *traits*."""
+    readiness = traits.readiness
+    check = traits.healthcheck
+    plain = {**asdict(check), "test": list(check.test)} if check else None
+    return Preparation(to_plain(readiness.conditions), readiness.timeout, list(traits.shell), traits.home, plain)
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """A container of which *coming* more, all alike, will be asked for soon by the same process.
-
-    *most* is how many a pool may keep ahead of them (``None``: as the host allows), *preparation* what makes one ready.
-    """
-
-    coming: int
-    most: int | None
-    preparation: Preparation
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Demand:
-        """Rebuild from what `to_dict` gave."""
-        return cls(data["coming"], data["most"], Preparation(**data["preparation"]))
+def traits_for(preparation: Preparation) -> Traits:
+    """What *preparation* came from, as far as readiness is concerned."""
+    check = preparation.healthcheck
+    return Traits(
+        Readiness(from_plain(preparation.conditions or ()), preparation.timeout),
+        healthcheck=Healthcheck(**{**check, "test": tuple(check["test"])}) if check else None,
+        shell=tuple(preparation.shell),
+        home=preparation.home,
+    )
 
 
 def may_be_started_ahead(spec: ContainerSpec, traits: Traits) -> bool:
@@ -86,7 +50,7 @@ class PooledContainer(Container):
     def __init__(
         self, backend: Backend, spec: ContainerSpec, image: Image, traits: Traits, *, coming: int, most: int | None
     ) -> None:
-        self._demand = Demand(coming, most, Preparation.of(traits))
+        self._demand = Demand(coming, most, preparation_of(traits))
         super().__init__(backend, spec, image, traits)
 
     def _reserve(self) -> Status:

@@ -53,7 +53,8 @@ class ContainerSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return asdict(self)
+        # Not all of it by `asdict`, which copies each of hundreds of values.
+        return {name: getattr(self, name) for name in self.__slots__} | {"limits": asdict(self.limits)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ContainerSpec:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ..errors import InvalidSettingsError
 
@@ -25,6 +26,7 @@ class User:
     name: str = ""
 
 
+@lru_cache(maxsize=64)
 def resolve_user(spec: str, passwd: bytes | None, group: bytes | None) -> User:
     """Return the user that *spec* (``""``, ``name``, ``uid``, ``name:group``, ``uid:gid``) means.
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from ..container.backend import LOG_KEPT, ExecSpec, Remains, Status
 from ..container.cgroups import host_hierarchies
-from ..container.pooled import Demand
+from ..container.demand import Demand
 from ..container.spec import ContainerSpec
 from ..container.stats import Stats
 from ..errors import HostNotReadyError, LxContainerError, SupervisorError

@@ -15,6 +15,7 @@ from .loop import wait
 from .work import Works
 
 _INTERVAL = 0.0005
+_MADE_BY_LXC = ("payload", "monitor")
 
 
 class Leftovers:
@@ -22,15 +23,16 @@ class Leftovers:
 
     def __init__(self, cgroups: Collection[Path], pair: str | None, works: Works) -> None:
         self._cgroups = frozenset(cgroups)
+        self._left = self._cgroups
         self._pair = pair
         self._works = works
 
-    def remove_cgroups(self) -> bool:
-        """Remove what LXC leaves: on cgroup v1 it cannot remove the directory its monitor is in.
+    def remove_cgroups(self) -> None:
+        """Remove what LXC leaves at an end: on cgroup v1 it cannot remove the directory its monitor is in.
 
-        Tells whether all are gone; processes that are in them are killed, which takes the kernel a moment.
+        Processes that are in them are killed, which takes the kernel a moment.
         """
-        return all([_remove(directory) for directory in self._cgroups])
+        self._left = frozenset(directory for directory in self._cgroups if not _remove(directory))
 
     async def until_gone(self, timeout: float) -> None:
         """Remove it, and wait until it is gone, at most *timeout* seconds.
@@ -47,13 +49,14 @@ class Leftovers:
             await wait([], _INTERVAL)
 
     def _are_gone(self) -> bool:
-        if self._works.at_rest or not self.remove_cgroups():
+        self._left = frozenset(directory for directory in self._left if not _remove(directory))
+        if self._works.at_rest or self._left:
             return False
         return self._pair is None or not Path("/sys/class/net", self._pair).exists()
 
 
 def _remove(directory: Path) -> bool:
-    if remove_tree(directory):
+    if remove_tree(directory, _MADE_BY_LXC):
         return True
     for pid in processes_below(directory):
         with suppress(ProcessLookupError, PermissionError):

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
-from ..container.pooled import Demand, Preparation
+from ..container.demand import Demand, Preparation
 from ..container.spec import ContainerSpec
 from ..errors import LxContainerError
 from .loop import Loop, wait

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..container.backend import ExecSpec
-from ..container.pooled import Demand
+from ..container.demand import Demand
 from ..container.spec import ContainerSpec
 from ..errors import LxContainerError, SupervisorError
 from . import control, protocol

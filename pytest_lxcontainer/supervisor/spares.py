@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from ..container.pooled import Preparation
+from ..container.demand import Preparation
 from ..container.spec import ContainerSpec
 from ..errors import NotRunningError
 from .life import Life

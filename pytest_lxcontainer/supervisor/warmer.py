@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..container.attach import PR_SET_PDEATHSIG
-from ..container.pooled import Preparation
+from ..container.demand import Preparation
 from ..container.spec import ContainerSpec
 from . import protocol
 from .loop import wait
@@ -110,6 +110,7 @@ def _answer(client: SupervisorClient, task: Message, asker: socket.socket) -> No
 def _wait_for(client: SupervisorClient, task: Message) -> None:
     from ..container import wait
     from ..container.container import Container
+    from ..container.pooled import traits_for
 
     class Started(Container):
         """Of one that there is already."""
@@ -117,7 +118,7 @@ def _wait_for(client: SupervisorClient, task: Message) -> None:
         def _reserve(self) -> Status:
             return client.status(task["name"])
 
-    traits = Preparation(**task["preparation"]).traits()
+    traits = traits_for(Preparation(**task["preparation"]))
     image: Any = None  # of no interest to conditions, which are about the container
     container = Started(client, ContainerSpec.from_dict(task["spec"]), image, traits)
     wait.until_all(container, traits.readiness.conditions, time.monotonic() + traits.readiness.timeout)

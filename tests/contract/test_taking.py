@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_lxcontainer.container.pooled import Demand, Preparation
+from pytest_lxcontainer.container.demand import Demand, Preparation
 from pytest_lxcontainer.container.spec import ContainerSpec
 
 from .conftest import CWD, ENV, SLEEP, Bench

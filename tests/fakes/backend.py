@@ -28,8 +28,8 @@ from typing import Any
 
 from pytest_lxcontainer.container.backend import LOG_KEPT, ExecSpec, Remains, Status
 from pytest_lxcontainer.container.channel import Channel
+from pytest_lxcontainer.container.demand import Demand
 from pytest_lxcontainer.container.files import Root, perform
-from pytest_lxcontainer.container.pooled import Demand
 from pytest_lxcontainer.container.process_tree import kill_tree
 from pytest_lxcontainer.container.spec import ContainerSpec
 from pytest_lxcontainer.container.stats import InterfaceStats, Stats

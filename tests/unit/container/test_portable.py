@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from pytest_lxcontainer import wait
-from pytest_lxcontainer.container.pooled import Demand, Preparation, may_be_started_ahead
+from pytest_lxcontainer.container.demand import Demand
+from pytest_lxcontainer.container.pooled import may_be_started_ahead, preparation_of, traits_for
 from pytest_lxcontainer.container.portable import from_plain, to_plain
 from pytest_lxcontainer.container.spec import ContainerSpec
 from pytest_lxcontainer.container.traits import Readiness, Traits
@@ -64,10 +65,10 @@ def test_a_demand_arrives_as_it_was() -> None:
         shell=("/bin/ash", "-c"),
         home="/home/me",
     )
-    demand = Demand(3, None, Preparation.of(traits))
+    demand = Demand(3, None, preparation_of(traits))
     arrived = Demand.from_dict(json.loads(json.dumps(demand.to_dict())))
     assert arrived == demand
-    assert arrived.preparation.traits() == traits
+    assert traits_for(arrived.preparation) == traits
 
 
 @pytest.mark.parametrize(

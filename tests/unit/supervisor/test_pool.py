@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_lxcontainer.container.pooled import Demand, Preparation
+from pytest_lxcontainer.container.demand import Demand, Preparation
 from pytest_lxcontainer.container.spec import ContainerSpec
 from pytest_lxcontainer.errors import StartFailedError
 from pytest_lxcontainer.supervisor.loop import Loop, wait
