@@ -62,32 +62,42 @@ class Launcher:
 class Entering:
     """A command on its own way into the container *target*, as `Launcher.spawn` starts one; needs root.
 
-    Raises `OSError` where the container is gone.
+    First it is born, then it enters: `fileno` and `go_on` are to be called in turn, twice.
     """
 
     def __init__(self, zygote: Zygote, target: Target, spec: ExecSpec, stdio: Sequence[int]) -> None:
-        self._door, inside = socket.socketpair()
-        with inside:
-            fds = [*stdio, inside.fileno(), target.pidfd]
-            try:
-                self.pid = zygote.fork(COMMAND, (_entrance(target), *_words(spec)), fds, inside=True)
-            except OSError:
-                self._door.close()
-                raise
+        self._door, self._inside = socket.socketpair()
+        fds = [*stdio, self._inside.fileno(), target.pidfd]
+        self._birth = zygote.begin(COMMAND, (_entrance(target), *_words(spec)), fds, inside=True)
+        self.pid = 0
 
     def fileno(self) -> int:
-        """What turns readable when `stand` need not wait."""
-        return self._door.fileno()
+        """What turns readable when `go_on` need not wait."""
+        return self._door.fileno() if self.pid else self._birth.fileno()
 
-    def stand(self) -> int:
-        """Wait until it is in the container; returns its pid, a child of the caller's to wait for."""
+    def go_on(self) -> None:
+        """Wait until it has a *pid*, a child of the caller's to wait for, and then, until it is in the container.
+
+        Raises `OSError` where that is gone.
+        """
+        try:
+            if self.pid:
+                self._stand()
+            else:
+                self.pid = self._birth.pid()
+                self._inside.close()
+        except OSError:
+            self._inside.close()
+            self._door.close()
+            raise
+
+    def _stand(self) -> None:
         with self._door:
             try:
                 parcel.answered(self._door)
             except OSError:
                 os.waitpid(self.pid, 0)
                 raise
-        return self.pid
 
 
 def _entrance(target: Target) -> tuple[object, ...]:

@@ -17,7 +17,7 @@ from .lxc_config import WRITTEN_OUT
 from .monitor import MONITOR, Order, load
 from .seccomp import program
 from .spec import ContainerSpec
-from .zygote import Zygote
+from .zygote import Birth, Zygote
 
 _KILLED = 128
 _SHUT_DOWN: dict[int, str] = {signal.SIGHUP: "it rebooted itself, which ends it", signal.SIGINT: "it halted itself"}
@@ -26,8 +26,8 @@ _ENDED = re.compile(r"Child <\d+> ended on (error|signal)[^(\n]*\((\d+)\)")
 _PROBLEM = re.compile(r"\b(ERROR|CRIT|ALERT|FATAL)\s+(\S+) - \S+:(\w+):\d+ - (.*)")
 
 
-def start_monitor(zygote: Zygote, name: str, lxcpath: Path, spec: ContainerSpec, fds: Sequence[int]) -> int:
-    """Start the container whose configuration file is ``lxcpath/name/config``; returns its monitor's pid.
+def start_monitor(zygote: Zygote, name: str, lxcpath: Path, spec: ContainerSpec, fds: Sequence[int]) -> Birth:
+    """Start the container whose configuration file is ``lxcpath/name/config``; returns its monitor, as it is born.
 
     *fds* are as in `monitor.monitor`.
     """
@@ -43,7 +43,7 @@ def start_monitor(zygote: Zygote, name: str, lxcpath: Path, spec: ContainerSpec,
         groups=spec.groups,
         filters=program(kept_capabilities(spec)) if spec.begins_with_init else b"",
     )
-    return zygote.fork(MONITOR, tuple(order), fds)
+    return zygote.begin(MONITOR, tuple(order), fds)
 
 
 def _missing(env: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

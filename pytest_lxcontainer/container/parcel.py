@@ -18,11 +18,11 @@ _NUMBER = 4
 """Bytes of a length, a process id, an errno, a descriptor."""
 _AT_ONCE = 1 << 13
 _CHUNK = 1 << 20
-_MOST_FDS = 5
+_MOST_FDS = 6
 
 
 def send(door: socket.socket, value: Any, fds: Sequence[int] = ()) -> None:
-    """Send what marshal takes, and at most five descriptors; `ConnectionError` where the other end is closed."""
+    """Send what marshal takes, and at most six descriptors; `ConnectionError` where the other end is closed."""
     data = marshal.dumps(value)
     data = _number(len(data)) + data
     sent = socket.send_fds(door, [data], list(fds))

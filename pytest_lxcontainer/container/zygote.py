@@ -25,6 +25,9 @@ from .sibling import CloneSibling
 Role = Callable[..., int]
 """What a new process does: called with its parent's pid, its descriptors and plain values; returns its exit code."""
 
+_Request = tuple[str, tuple[object, ...], bool]
+"""Role, arguments, and whether it is to be born in another pid namespace."""
+
 _FOLLOW = "follow"
 
 
@@ -35,20 +38,18 @@ class Zygote:
         self._roles = roles
         self._begin()
 
-    def fork(self, role: str, arguments: tuple[object, ...], fds: Sequence[int], *, inside: bool = False) -> int:
-        """Have a new process play *role*; returns its pid, a child of the caller's to wait for.
+    def begin(self, role: str, arguments: tuple[object, ...], fds: Sequence[int], *, inside: bool = False) -> Birth:
+        """Have a new process play *role*, which will be a child of the caller's to wait for.
 
         *arguments* are what marshal takes; *fds*, at most five, arrive as copies under other numbers, close-on-exec.
         With *inside*, the last of them is a pidfd, and the new process is born in that process's pid namespace; it is
         closed to the others there (PR_SET_DUMPABLE of prctl(2)).
-        Raises `OSError` where the kernel makes no more processes, or none in there.
         """
-        try:
-            return self._ask(role, arguments, fds, inside)
-        except ConnectionError:  # somebody has killed it, and nothing was made
-            self.close()
-            self._begin()
-            return self._ask(role, arguments, fds, inside)
+        return Birth(self, (role, arguments, inside), fds)
+
+    def fork(self, role: str, arguments: tuple[object, ...], fds: Sequence[int]) -> int:
+        """As `begin`, and wait for it; returns its pid. Raises `OSError` where the kernel makes no more processes."""
+        return self.begin(role, arguments, fds).pid()
 
     def follow(self) -> None:
         """Have it see the mounts of the caller, which has come to a mount namespace of its own."""
@@ -72,9 +73,43 @@ class Zygote:
             _live(inside, self._roles, supervisor)
         inside.close()
 
-    def _ask(self, role: str, arguments: tuple[object, ...], fds: Sequence[int], inside: bool) -> int:
-        parcel.send(self._door, (role, arguments, inside), fds)
-        return parcel.answered(self._door)
+    def ask(self, request: _Request, fds: Sequence[int]) -> socket.socket:
+        """Have it begin; the answer comes at the socket, whose end means that it was killed and nothing was made."""
+        answer, theirs = socket.socketpair()
+        with theirs:
+            try:
+                parcel.send(self._door, request, [theirs.fileno(), *fds])
+            except ConnectionError:
+                pass  # as the answer will tell
+        return answer
+
+    def renew(self) -> None:
+        """Let another take its place if it was killed."""
+        if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+            self.close()
+            self._begin()
+
+
+class Birth:
+    """A process that a zygote is making. *fds* may be closed once `pid` has been told."""
+
+    def __init__(self, zygote: Zygote, request: _Request, fds: Sequence[int]) -> None:
+        self._zygote, self._request, self._fds = zygote, request, fds
+        self._answer = zygote.ask(request, fds)
+
+    def fileno(self) -> int:
+        """What turns readable when `pid` need not wait."""
+        return self._answer.fileno()
+
+    def pid(self) -> int:
+        """Its process id, to be asked for once. Raises `OSError` where the kernel makes none."""
+        with self._answer:
+            try:
+                return parcel.answered(self._answer)
+            except ConnectionError:  # somebody has killed the zygote, and nothing was made
+                self._zygote.renew()
+        with self._zygote.ask(self._request, self._fds) as answer:
+            return parcel.answered(answer)
 
 
 def _live(door: socket.socket, roles: Mapping[str, Role], supervisor: int) -> NoReturn:
@@ -103,15 +138,18 @@ def _serve(door: socket.socket, roles: Mapping[str, Role], supervisor: int) -> N
     clone = CloneSibling()
     home = os.pidfd_open(os.getpid())
     while True:
-        (role, arguments, inside), fds = parcel.receive(door)
-        try:
-            if role == _FOLLOW:
-                setns(fds[0], CLONE_NEWNS)
-                parcel.answer(door, os.getpid())
-            elif (_cloned_into(fds[-1], home, clone) if inside else checked(clone())) == 0:
-                _play(door, roles[role], supervisor, fds, arguments)
-        except OSError as error:
-            parcel.answer(door, 0, error.errno or errno.EIO)
+        (role, arguments, inside), (said, *fds) = parcel.receive(door)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=said) as answer:
+            try:
+                if role == _FOLLOW:
+                    setns(fds[0], CLONE_NEWNS)
+                    parcel.answer(answer, os.getpid())
+                elif (_cloned_into(fds[-1], home, clone) if inside else checked(clone())) == 0:
+                    door.close()
+                    os.close(home)
+                    _play(answer, roles[role], supervisor, fds, arguments)
+            except OSError as error:
+                parcel.answer(answer, 0, error.errno or errno.EIO)
         for fd in fds:
             os.close(fd)
 
@@ -131,14 +169,14 @@ def _cloned_into(inside: int, home: int, clone: CloneSibling) -> int:
 
 
 def _play(
-    door: socket.socket, role: Role, supervisor: int, fds: Sequence[int], arguments: tuple[object, ...]
+    answer: socket.socket, role: Role, supervisor: int, fds: Sequence[int], arguments: tuple[object, ...]
 ) -> NoReturn:
     """Be a new process. It answers itself: who has no answer, since the zygote was killed, has no process either."""
     code = 1
     try:
         # Its number where the supervisor is, whatever that is in a namespace it was born in.
-        parcel.answer(door, int(os.readlink("/proc/self")))  # noqa: PTH115 - without what pathlib brings along
-        door.close()
+        parcel.answer(answer, int(os.readlink("/proc/self")))  # noqa: PTH115 - without what pathlib brings along
+        answer.close()
         code = role(supervisor, fds, *arguments)
     finally:
         os._exit(code)

@@ -59,7 +59,7 @@ class Boot:
         self._has_init = has_init
 
     @classmethod
-    def begin(cls, zygote: Zygote, name: str, lxcpath: Path, spec: ContainerSpec, console: Console) -> Boot:
+    async def begin(cls, zygote: Zygote, name: str, lxcpath: Path, spec: ContainerSpec, console: Console) -> Boot:
         """Have *zygote* make the monitor."""
         output, output_theirs = os.pipe()
         stdin_theirs, stdin = os.pipe()
@@ -69,7 +69,9 @@ class Boot:
             os.fchmod(output_theirs, 0o622)
             os.fchmod(stdin_theirs, 0o644)
             fds = (stdin_theirs, output_theirs, output_theirs, herald.theirs.fileno())
-            monitor = liblxc.start_monitor(zygote, name, lxcpath, spec, fds)
+            birth = liblxc.start_monitor(zygote, name, lxcpath, spec, fds)
+            await wait([birth.fileno()])
+            monitor = birth.pid()
         finally:
             herald.theirs.close()
             os.close(output_theirs)
@@ -162,8 +164,10 @@ class Boot:
         if target.takes_entering and self._entered < ENTERING:
             self._entered += 1
             entering = Entering(zygote, target, spec, stdio)
-            await wait([entering.fileno()])
-            return entering.stand()
+            for _ in ("born", "in"):
+                await wait([entering.fileno()])
+                entering.go_on()
+            return entering.pid
         return self._launch(zygote, target, spec, stdio)
 
     def _launch(self, zygote: Zygote, target: Target, spec: ExecSpec, stdio: Sequence[int]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -77,6 +77,7 @@ class Life:
         self._zygote = zygote
         self._phase = "STOPPED"
         self._killed = False
+        self._is_beginning = False
         self._log = LxcLog(self.files / "lxc.log")
         bases, unified = host.cgroup_base, host.cgroup_base.get("")
         self._memory = MemoryGuard(unified / reserved.cgroup if unified is not None else None)
@@ -136,19 +137,20 @@ class Life:
 
     # its start
 
-    async def start(self, timeout: float, pause: float = PROBE_INTERVAL) -> None:
+    async def start(self, begun: Callable[[], None], timeout: float, pause: float = PROBE_INTERVAL) -> None:
         """Start it; returns once its command runs, or has run and ended, which is looked at each *pause* seconds.
 
-        Raises `StartFailedError` where LXC refused, `WaitTimeoutError` when *timeout* seconds have passed.
+        *begun* is called when there is a `boot`. Raises `StartFailedError` where LXC refused, `WaitTimeoutError` when *timeout* seconds have passed.
         """
-        if self.boot is not None:
+        if self.boot is not None or self._is_beginning:
             raise refusals.already_running(self.status())
         deadline = time.monotonic() + timeout
         self.write_config()
         self._log.mark()
         self.console.mark()
         self._phase, self.exit_code, self.reason, self._killed = "STARTING", None, "", False
-        boot = self.boot = Boot.begin(self._zygote, self.name, self.lxcpath, self.spec, self.console)
+        boot = await self._begin()
+        begun()
         if not await boot.until_executed(self.host.hierarchies, deadline, pause):
             boot.kill_init()
             await self.until_ended(KILL_GRACE)
@@ -164,6 +166,16 @@ class Life:
         else:
             self._note_init(boot)
             self._phase = "RUNNING"
+
+    async def _begin(self) -> Boot:
+        self._is_beginning = True
+        try:
+            boot = self.boot = await Boot.begin(self._zygote, self.name, self.lxcpath, self.spec, self.console)
+        finally:
+            self._is_beginning = False
+        if self._killed:  # meanwhile
+            boot.kill_init()
+        return boot
 
     def _check_start(self, boot: Boot) -> None:
         """Raise `StartFailedError` unless the command was executed before the monitor ended."""
@@ -232,6 +244,8 @@ class Life:
     async def until_ended(self, timeout: float) -> bool:
         """Wait for the end, at most *timeout* seconds; tells whether it came."""
         deadline = time.monotonic() + timeout
+        while self._is_beginning:
+            await wait([], PROBE_INTERVAL)
         while self.boot is not None and not self.boot.ended():
             left = deadline - time.monotonic()
             if left <= 0:
@@ -280,6 +294,8 @@ class Life:
     def kill(self) -> None:
         """SIGKILL everything in it, frozen or not."""
         self.works.kill()
+        if self._is_beginning:
+            self._killed = True
         if self.boot is not None:
             self.boot.kill_init()
             if self.boot.launcher is not None:

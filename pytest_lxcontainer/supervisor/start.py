@@ -13,16 +13,9 @@ async def start(run: Run, life: Life, loop: Loop, timeout: float, pause: float =
     if life.exit_code is not None:
         await life.until_clean()
     await life.works.until_done()
-    starting = life.start(timeout, pause)
-    loop.spawn(_pump_when_begun(life))
     try:
-        await starting
+        await life.start(lambda: loop.spawn(life.pump()), timeout, pause)
     finally:
         run.life(life.name)  # what was destroyed meanwhile is told as such
     loop.spawn(life.watch_memory())
     run.expect_removals()
-
-
-async def _pump_when_begun(life: Life) -> None:
-    if life.boot is not None:
-        await life.pump()
