@@ -26,14 +26,22 @@ _ENDED = re.compile(r"Child <\d+> ended on (error|signal)[^(\n]*\((\d+)\)")
 _PROBLEM = re.compile(r"\b(ERROR|CRIT|ALERT|FATAL)\s+(\S+) - \S+:(\w+):\d+ - (.*)")
 
 
-def start_monitor(zygote: Zygote, name: str, lxcpath: Path, spec: ContainerSpec, fds: Sequence[int]) -> Birth:
-    """Start the container whose configuration file is ``lxcpath/name/config``; returns its monitor, as it is born.
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A start of the container whose configuration file is *directory*``/config``; *rejoins*, *waits*: see `Order`."""
 
-    *fds* are as in `monitor.monitor`.
-    """
+    directory: Path
+    spec: ContainerSpec
+    rejoins: bool = False
+    waits: bool = False
+
+
+def start_monitor(zygote: Zygote, plan: Plan, fds: Sequence[int]) -> Birth:
+    """Start a container; returns its monitor, as it is born. *fds* are as in `monitor.monitor`."""
+    spec = plan.spec
     order = Order(
-        name=name,
-        lxcpath=str(lxcpath),
+        name=plan.directory.name,
+        lxcpath=str(plan.directory.parent),
         env=_missing(spec.env),
         command=spec.command,
         init=spec.init,
@@ -42,6 +50,8 @@ def start_monitor(zygote: Zygote, name: str, lxcpath: Path, spec: ContainerSpec,
         gid=spec.gid,
         groups=spec.groups,
         filters=program(kept_capabilities(spec)) if spec.begins_with_init else b"",
+        rejoins=plan.rejoins,
+        waits=plan.waits,
     )
     return zygote.begin(MONITOR, tuple(order), fds)
 

@@ -64,6 +64,11 @@ class Limits:
             raise InvalidSettingsError(f"limits: pids={self.pids!r} must be above 0")
 
     @property
+    def bounded(self) -> tuple[str, ...]:
+        """The limits there are, by name."""
+        return tuple(field.name for field in fields(self) if getattr(self, field.name) is not None)
+
+    @property
     def explicit(self) -> dict[str, int | float]:
         """The limits that differ from the defaults: those a host must be able to enforce."""
         return {

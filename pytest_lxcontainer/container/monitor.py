@@ -17,7 +17,16 @@ from typing import Any, NamedTuple, NoReturn
 # Not `lxc`, whose Python adds nothing that is used here, but brings half the standard library.
 import _lxc
 
-from .attach import PR_SET_DUMPABLE, PR_SET_PDEATHSIG, confine, libc
+from .attach import (
+    CLONE_NEWCGROUP,
+    CLONE_NEWNS,
+    PR_SET_DUMPABLE,
+    PR_SET_PDEATHSIG,
+    checked,
+    confine,
+    libc,
+    setns,
+)
 
 MONITOR = "monitor"
 """The role of a zygote that `monitor` is."""
@@ -47,6 +56,10 @@ class Order(NamedTuple):
     groups: tuple[int, ...]
     filters: bytes
     """What `seccomp.program` gave; empty where LXC is told of a profile."""
+    rejoins: bool
+    """Whether the monitor joins the supervisor's mounts, where the zygote's hide the cgroups."""
+    waits: bool
+    """Whether init waits until it has been put into cgroups."""
 
 
 def monitor(supervisor: int, fds: Sequence[int], *order: Any) -> int:
@@ -57,13 +70,22 @@ def monitor(supervisor: int, fds: Sequence[int], *order: Any) -> int:
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != supervisor:
         return REFUSED
+    what = Order(*order)
+    if what.rejoins:
+        _join_mounts_of(supervisor)
     os.setsid()
     for number, fd in enumerate(fds):
         if fd != number:
             os.dup2(fd, number)
             os.close(fd)
     _default_signals()
-    return STARTED if _run(Order(*order)) else REFUSED
+    return STARTED if _run(what) else REFUSED
+
+
+def _join_mounts_of(pid: int) -> None:
+    namespace = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    setns(namespace, CLONE_NEWNS)
+    os.close(namespace)
 
 
 def _run(order: Order) -> bool:
@@ -118,8 +140,10 @@ class _Init:
         self._is_init = os.getpid() == 1
         if self._is_init:
             libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
-            self._confine()
             self._tell()
+            if self._order.waits:
+                self._wait()
+            self._confine()
             if not self._order.init:
                 self._become_command()
 
@@ -129,6 +153,15 @@ class _Init:
             if _identity(HERALD) == self._is:  # an LXC before 5.0 has closed it, and it may be something else now
                 self._told = os.pipe()
                 socket.send_fds(self._herald, [b"i"], self._told[:1])
+
+    def _wait(self) -> None:
+        """Wait for the supervisor to put this process into its cgroups, which are the root of all it will see of them."""
+        try:
+            if not self._herald.recv(1):
+                os._exit(CANNOT_BECOME)
+            checked(libc.unshare(CLONE_NEWCGROUP))
+        except BaseException:  # what is raised in a callback is only printed
+            os._exit(CANNOT_BECOME)
 
     def _end(self) -> None:
         """Let go, in init, of what the command will close."""

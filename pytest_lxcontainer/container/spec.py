@@ -51,6 +51,11 @@ class ContainerSpec:
         """Whether LXC's init starts the command, or itself becomes it: LXC 5.0 gives process 1 no groups."""
         return self.init or bool(self.groups)
 
+    @property
+    def leaves_cgroups(self) -> bool:
+        """Whether it has no business with cgroups: it manages none, and none keeps it from devices."""
+        return self.begins_with_init and not self.systemd and not self.privileged
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         # Not all of it by `asdict`, which copies each of hundreds of values.

@@ -29,6 +29,7 @@ _Request = tuple[str, tuple[object, ...], bool]
 """Role, arguments, and whether it is to be born in another pid namespace."""
 
 _FOLLOW = "follow"
+MS_RDONLY, MS_REC, MS_SLAVE = 0x1, 0x4000, 0x80000
 
 
 class Zygote:
@@ -36,6 +37,7 @@ class Zygote:
 
     def __init__(self, roles: Mapping[str, Role]) -> None:
         self._roles = roles
+        self._hidden: str | None = None
         self._begin()
 
     def begin(self, role: str, arguments: tuple[object, ...], fds: Sequence[int], *, inside: bool = False) -> Birth:
@@ -51,11 +53,12 @@ class Zygote:
         """As `begin`, and wait for it; returns its pid. Raises `OSError` where the kernel makes no more processes."""
         return self.begin(role, arguments, fds).pid()
 
-    def follow(self) -> None:
-        """Have it see the mounts of the caller, which has come to a mount namespace of its own."""
+    def follow(self, hidden: str | None = None) -> None:
+        """Have it see the mounts of the caller, which has come to a mount namespace of its own; nothing in *hidden*."""
+        self._hidden = hidden
         namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            self.fork(_FOLLOW, (), [namespace])
+            self.fork(_FOLLOW, (hidden,), [namespace])
         finally:
             os.close(namespace)
 
@@ -88,6 +91,8 @@ class Zygote:
         if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
             self.close()
             self._begin()
+            if self._hidden is not None:
+                self.follow(self._hidden)
 
 
 class Birth:
@@ -142,7 +147,7 @@ def _serve(door: socket.socket, roles: Mapping[str, Role], supervisor: int) -> N
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=said) as answer:
             try:
                 if role == _FOLLOW:
-                    setns(fds[0], CLONE_NEWNS)
+                    _follow(fds[0], *arguments)
                     parcel.answer(answer, os.getpid())
                 elif (_cloned_into(fds[-1], home, clone) if inside else checked(clone())) == 0:
                     door.close()
@@ -152,6 +157,14 @@ def _serve(door: socket.socket, roles: Mapping[str, Role], supervisor: int) -> N
                 parcel.answer(answer, 0, error.errno or errno.EIO)
         for fd in fds:
             os.close(fd)
+
+
+def _follow(namespace: int, hidden: str | None) -> None:
+    setns(namespace, CLONE_NEWNS)
+    if hidden is not None:
+        checked(libc.unshare(CLONE_NEWNS))
+        checked(libc.mount(b"none", b"/", None, ctypes.c_ulong(MS_REC | MS_SLAVE), None))
+        checked(libc.mount(b"none", hidden.encode(), b"tmpfs", ctypes.c_ulong(MS_RDONLY), b"size=4k,mode=755"))
 
 
 def _cloned_into(inside: int, home: int, clone: CloneSibling) -> int:

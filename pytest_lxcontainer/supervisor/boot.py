@@ -6,19 +6,21 @@ import os
 import signal
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ..container import liblxc
 from ..container.backend import ExecSpec
 from ..container.cgroups import Hierarchies, cgroups_of
 from ..container.launcher import Entering, Launcher
-from ..container.spec import ContainerSpec
+from ..container.liblxc import Plan
 from ..container.stats import Spent
 from ..container.target import Target
 from ..container.zygote import Zygote
 from .console import Console
 from .herald import Herald
 from .loop import wait
+from .own_cgroups import OwnCgroups
 
 PROBE_INTERVAL = 0.0005
 ENTERING = 2
@@ -48,6 +50,7 @@ class Boot:
         self.monitor_code: int | None = None
         self.cgroups: dict[str, Path] = {}
         self._herald = herald
+        self._own: OwnCgroups | None = None
         self.devices: set[str] = set()
         """Paths inside of devices that were added since."""
         self.interfaces: dict[str, str] = {}
@@ -59,7 +62,7 @@ class Boot:
         self._has_init = has_init
 
     @classmethod
-    async def begin(cls, zygote: Zygote, name: str, lxcpath: Path, spec: ContainerSpec, console: Console) -> Boot:
+    async def begin(cls, zygote: Zygote, plan: Plan, console: Console) -> Boot:
         """Have *zygote* make the monitor."""
         output, output_theirs = os.pipe()
         stdin_theirs, stdin = os.pipe()
@@ -69,7 +72,7 @@ class Boot:
             os.fchmod(output_theirs, 0o622)
             os.fchmod(stdin_theirs, 0o644)
             fds = (stdin_theirs, output_theirs, output_theirs, herald.theirs.fileno())
-            birth = liblxc.start_monitor(zygote, name, lxcpath, spec, fds)
+            birth = liblxc.start_monitor(zygote, plan, fds)
             await wait([birth.fileno()])
             monitor = birth.pid()
         finally:
@@ -77,13 +80,16 @@ class Boot:
             os.close(output_theirs)
             os.close(stdin_theirs)
         os.set_blocking(output, False)
-        return cls(monitor, console, output, stdin, herald, spec.init)
+        return cls(monitor, console, output, stdin, herald, plan.spec.init)
 
-    async def until_executed(self, hierarchies: Hierarchies, deadline: float, pause: float) -> bool:
+    async def until_executed(
+        self, hierarchies: Hierarchies, own: OwnCgroups | None, deadline: float, pause: float
+    ) -> bool:
         """Wait until the command has been executed, or the monitor has ended; false when *deadline* comes first.
 
-        It is looked at each *pause* seconds, where nothing tells.
+        It is looked at each *pause* seconds, where nothing tells. Init is put into the cgroups that are its *own*.
         """
+        self._own = own
         try:
             while not self.ended() and not self._probe(hierarchies):
                 left = deadline - time.monotonic()
@@ -100,7 +106,9 @@ class Boot:
             return True
         self._herald.listen()
         if self._herald.speaks:
-            self.init = self._herald.init
+            if self.init is None and self._herald.init is not None:
+                self.init = self._herald.init
+                self._admit(self.init)
             if self._herald.executed and self._herald.command and _is_foreign(self._herald.command):
                 self._adopt(self._herald.command, hierarchies)
             return self.executed
@@ -116,6 +124,12 @@ class Boot:
         self._adopt(command, hierarchies)
         return self.executed
 
+    def _admit(self, init: int) -> None:
+        if self._own is not None:
+            with suppress(OSError):  # it has ended
+                self._own.enter(init)
+                self._herald.let_go_on()
+
     def _adopt(self, command: int, hierarchies: Hierarchies) -> None:
         assert self.init is not None  # a command is init's child
         try:
@@ -124,7 +138,7 @@ class Boot:
             # namespaces.
             self.entry = command
             self.entry_pidfd = os.pidfd_open(self.entry)
-            self.cgroups = cgroups_of(self.init, hierarchies)
+            self.cgroups = cgroups_of(self.init, hierarchies) if self._own is None else self._own.directories
         except OSError:
             return
         self.command = command

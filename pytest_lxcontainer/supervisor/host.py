@@ -12,6 +12,7 @@ from pathlib import Path
 from ..container.cgroups import Hierarchies, cgroups_of, host_hierarchies
 from ..errors import HostNotReadyError
 from ..rootfs.idmap import IdMap
+from .own_cgroups import CONTROLLERS as OWN_CONTROLLERS
 
 LIMITING = {"memory", "pids"}
 """Controllers without which there are no limits worth the name."""
@@ -38,6 +39,11 @@ class Host:
     def is_root(self) -> bool:
         """Whether the run is root's."""
         return self.uid == 0
+
+    @property
+    def makes_cgroups(self) -> bool:
+        """Whether containers' cgroups can be made in LXC's place; see `own_cgroups`."""
+        return self.is_root and self.hierarchies.limits_on_v1 and self.cgroup_base.keys() >= set(OWN_CONTROLLERS)
 
     @property
     def limits_apply(self) -> bool:

@@ -15,6 +15,7 @@ from ..container.backend import ExecSpec, Status
 from ..container.capabilities import dropped_capabilities, kept_capabilities
 from ..container.cgroups import cgroups_of, entry_files, freezer_in
 from ..container.inside import AtRest
+from ..container.liblxc import Plan
 from ..container.monitor import REFUSED
 from ..container.mount_entries import entries
 from ..container.process_tree import kill_tree
@@ -35,6 +36,7 @@ from .loop import until_gone, wait
 from .lxc_log import LxcLog
 from .mount_layers import MountLayers
 from .oom import MemoryGuard, spare
+from .own_cgroups import OwnCgroups
 from .owner import Owner
 from .preparing import prepare
 from .reserved import Reserved
@@ -81,6 +83,7 @@ class Life:
         self._log = LxcLog(self.files / "lxc.log")
         bases, unified = host.cgroup_base, host.cgroup_base.get("")
         self._memory = MemoryGuard(unified / reserved.cgroup if unified is not None else None)
+        self._own_cgroups = OwnCgroups(bases, reserved.cgroup) if host.makes_cgroups and spec.leaves_cgroups else None
         self._leftovers = Leftovers([base / reserved.cgroup for base in bases.values()], reserved.pair, self.works)
 
     @property
@@ -122,7 +125,14 @@ class Life:
         forget_volatile(self._reserved.overlay.work_dir)
         points = self._mount_points([entry.wanted for entry in entries(self.spec, self.files)])
         self.mounted.update(point.path for point in points)
-        self._reserved.write_config(self.name, self.spec, self.host, points)
+        self._reserved.write_config(self.name, self.spec, self.host, points, by_lxc=self._own_cgroups is None)
+
+    def _make_cgroups(self) -> None:
+        if self._own_cgroups is not None:
+            try:
+                self._own_cgroups.make(self.spec.limits, self.host.disks)
+            except OSError as error:
+                raise refusals.start_failed(self.name, None, f"{error.filename}: {error.strerror}", "") from None
 
     def _mount_points(self, wanted: Sequence[Wanted]) -> tuple[MountPoint, ...]:
         """Where its mounts go: in a layer for all that are alike, but in its own files where it has some already."""
@@ -146,12 +156,13 @@ class Life:
             raise refusals.already_running(self.status())
         deadline = time.monotonic() + timeout
         self.write_config()
+        self._make_cgroups()
         self._log.mark()
         self.console.mark()
         self._phase, self.exit_code, self.reason, self._killed = "STARTING", None, "", False
         boot = await self._begin()
         begun()
-        if not await boot.until_executed(self.host.hierarchies, deadline, pause):
+        if not await boot.until_executed(self.host.hierarchies, self._own_cgroups, deadline, pause):
             boot.kill_init()
             await self.until_ended(KILL_GRACE)
             raise refusals.start_took_too_long(self.name, timeout, self._log.problems)
@@ -170,7 +181,9 @@ class Life:
     async def _begin(self) -> Boot:
         self._is_beginning = True
         try:
-            boot = self.boot = await Boot.begin(self._zygote, self.name, self.lxcpath, self.spec, self.console)
+            own = self._own_cgroups is not None
+            plan = Plan(self.files, self.spec, rejoins=self.host.makes_cgroups and not own, waits=own)
+            boot = self.boot = await Boot.begin(self._zygote, plan, self.console)
         finally:
             self._is_beginning = False
         if self._killed:  # meanwhile
@@ -406,12 +419,21 @@ class Life:
         in_namespace = not self.idmap.is_identity
         return Target(
             pidfd=boot.entry_pidfd,
-            cgroups=entry_files(self._entered(boot)) if self.host.cgroup_base else (),
+            cgroups=self._entries(boot),
             user_namespace=in_namespace,
             takes_entering=self.host.is_root and in_namespace,
             dropped=dropped_capabilities(self.spec),
             filters=program(kept_capabilities(self.spec)),
         )
+
+    def _entries(self, boot: Boot) -> tuple[Path, ...]:
+        """The files to join its cgroups by, as a process of the zygote's finds them."""
+        if not self.host.cgroup_base:
+            return ()
+        files = entry_files(self._entered(boot))
+        if not self.host.makes_cgroups:
+            return files
+        return tuple(Path(f"/proc/{os.getpid()}/root{file}") for file in files)
 
     def _entered(self, boot: Boot) -> dict[str, Path]:
         """The cgroups that commands join: one of their own where systemd divides the container's.

@@ -37,17 +37,19 @@ class Reserved:
     creator: int
     stage: Path | None = None
 
-    def write_config(self, name: str, spec: ContainerSpec, host: Host, points: tuple[MountPoint, ...]) -> None:
-        """Write LXC's configuration file for container *name*, with mounts on *points*."""
+    def write_config(
+        self, name: str, spec: ContainerSpec, host: Host, points: tuple[MountPoint, ...], *, by_lxc: bool
+    ) -> None:
+        """Write LXC's configuration file for container *name*, with mounts on *points*; its cgroups are made *by_lxc*."""
         place = Place(
             name=name,
             files=self.files,
             idmap=self.idmap,
             overlay=self.overlay,
             interface=self._interface(),
-            cgroup=self.cgroup if host.cgroup_base else None,
+            cgroup=self.cgroup if host.cgroup_base and by_lxc else None,
             cgroups_on_v1=host.hierarchies.limits_on_v1,
-            limits_apply=host.limits_apply,
+            limits_apply=host.limits_apply and by_lxc,
             seccomp_profile=self.files / "seccomp",
             mount_points=points,
             disks=host.disks,

@@ -32,7 +32,7 @@ from .mount_layers import DIRECTORY as MOUNT_LAYERS
 from .mount_layers import MountLayers
 from .reserved import Reserved
 from .sweep import clear_cgroup, remove_alias, remove_directory
-from .view import View
+from .view import CGROUPS, View
 
 POOL = -1
 """The creator of a container that nobody has asked for yet."""
@@ -65,7 +65,7 @@ class Run:
 
     def _make_view(self) -> View:
         view = View(self._alias)
-        self._zygote.follow()
+        self._zygote.follow(hidden=CGROUPS if self.host.makes_cgroups else None)
         return view
 
     @property
@@ -87,7 +87,8 @@ class Run:
 
     def create(self, spec: ContainerSpec, creator: int) -> Life:
         """Reserve everything a container needs but a process; *creator* is the process that asked."""
-        self._grace.begin()
+        if not (self.host.makes_cgroups and spec.leaves_cgroups):
+            self._grace.begin()
         if spec.privileged and not self.host.is_root:
             raise InvalidSettingsError("privileged=True needs root", hint="run as root, or leave privileged out")
         self._count += 1

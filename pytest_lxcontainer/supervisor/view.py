@@ -18,8 +18,11 @@ from pathlib import Path
 from ..errors import HostNotReadyError
 
 CLONE_NEWNS = 0x00020000
-MS_BIND, MS_REC, MS_SLAVE = 0x1000, 0x4000, 0x80000
+MS_BIND, MS_REC, MS_SLAVE, MS_SHARED = 0x1000, 0x4000, 0x80000, 0x100000
 MNT_DETACH = 2
+
+CGROUPS = "/sys/fs/cgroup"
+"""Where LXC looks for the host's cgroups."""
 
 LXC_LOCKS = Path("/run/lxc/lock")
 """Where root's LXC makes a lock file for each container, and leaves it."""
@@ -38,6 +41,8 @@ class View:
         _mount(None, Path("/"), MS_SLAVE | MS_REC)
         path.mkdir(mode=0o711, exist_ok=True)
         _mount("tmpfs", path, 0, "tmpfs", "mode=0711,size=256m")
+        # What is shown later shows to the zygote too, which has mounts of its own.
+        _mount(None, path, MS_SHARED)
         self._files = path / "c"
         self._files.mkdir(mode=0o711)
         LXC_LOCKS.mkdir(parents=True, exist_ok=True)

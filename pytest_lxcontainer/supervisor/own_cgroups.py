@@ -1,0 +1,48 @@
+"""A container's cgroups on v1, made here in LXC's place.
+
+LXC makes three directories in each of a host's hierarchies, a dozen of which are mounted; gives some of them to the
+container's root, by a process in a user namespace made for that; and moves its monitor, for which the kernel locks all
+threads of the host out (`cgroups.entry_files`). Of all that a container needs one directory for each controller that
+limits or counts something. So LXC is shown no cgroups (`View`), and init is put into these when it tells that it is there
+(`Herald`). Where a container has business with cgroups itself, as systemd has, all is left to LXC.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from ..container.limits import Limits, write_limits
+
+CONTROLLERS = ("memory", "cpu", "cpuacct", "blkio", "pids", "freezer")
+"""Those of v1 by which a container is limited, counted or halted."""
+
+
+class OwnCgroups:
+    """Those of one container: *directories* by controller."""
+
+    def __init__(self, bases: Mapping[str, Path], path: str) -> None:
+        self.directories = {name: bases[name] / path for name in CONTROLLERS if name in bases}
+        # Controllers that are mounted together have one directory.
+        self._paths = tuple(dict.fromkeys(map(str, self.directories.values())))
+
+    def make(self, limits: Limits, disks: tuple[str, ...]) -> None:
+        """Make them, with *limits*; raises `OSError` where the kernel does not take one."""
+        for path in self._paths:
+            with suppress(FileExistsError):
+                try:
+                    os.mkdir(path)
+                except FileNotFoundError:  # the run's first
+                    os.makedirs(path)
+        write_limits(limits, set(limits.bounded), self.directories, True, disks)
+
+    def enter(self, pid: int) -> None:
+        """Put process *pid*, which has one thread, into them."""
+        for path in self._paths:
+            fd = os.open(f"{path}/tasks", os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                os.write(fd, str(pid).encode("ascii"))
+            finally:
+                os.close(fd)
