@@ -38,6 +38,9 @@ STARTED, REFUSED = 0, 1
 HERALD = 3
 """The descriptor at which init speaks to the supervisor; LXC 5.0 and later leave it open for LISTEN_FDS."""
 
+MOST_CGROUPS = 16
+"""Cgroups that init may be shown the way into."""
+
 _register_atfork = libc.__register_atfork  # what pthread_atfork(3) comes to
 
 
@@ -59,7 +62,7 @@ class Order(NamedTuple):
     rejoins: bool
     """Whether the monitor joins the supervisor's mounts, where the zygote's hide the cgroups."""
     waits: bool
-    """Whether init waits until it has been put into cgroups."""
+    """Whether init waits for the way into its cgroups."""
 
 
 def monitor(supervisor: int, fds: Sequence[int], *order: Any) -> int:
@@ -155,10 +158,17 @@ class _Init:
                 socket.send_fds(self._herald, [b"i"], self._told[:1])
 
     def _wait(self) -> None:
-        """Wait for the supervisor to put this process into its cgroups, which are the root of all it will see of them."""
+        """Wait for the way into its cgroups, and enter them: they are the root of all that will be seen of them here.
+
+        By itself, and with a single thread: so the kernel need not lock everybody else out, for which it takes its time.
+        """
         try:
-            if not self._herald.recv(1):
+            _, entries, _, _ = socket.recv_fds(self._herald, 1, MOST_CGROUPS)
+            if not entries:
                 os._exit(CANNOT_BECOME)
+            for entry in entries:
+                os.write(entry, b"0")
+                os.close(entry)
             checked(libc.unshare(CLONE_NEWCGROUP))
         except BaseException:  # what is raised in a callback is only printed
             os._exit(CANNOT_BECOME)

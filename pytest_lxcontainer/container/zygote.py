@@ -16,6 +16,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 from . import parcel
@@ -79,11 +80,8 @@ class Zygote:
     def ask(self, request: _Request, fds: Sequence[int]) -> socket.socket:
         """Have it begin; the answer comes at the socket, whose end means that it was killed and nothing was made."""
         answer, theirs = socket.socketpair()
-        with theirs:
-            try:
-                parcel.send(self._door, request, [theirs.fileno(), *fds])
-            except ConnectionError:
-                pass  # as the answer will tell
+        with theirs, suppress(ConnectionError):  # it is not there, as the answer will tell
+            parcel.send(self._door, request, [theirs.fileno(), *fds])
         return answer
 
     def renew(self) -> None:

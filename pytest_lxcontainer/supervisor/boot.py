@@ -6,7 +6,6 @@ import os
 import signal
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from ..container import liblxc
@@ -108,7 +107,7 @@ class Boot:
         if self._herald.speaks:
             if self.init is None and self._herald.init is not None:
                 self.init = self._herald.init
-                self._admit(self.init)
+                self._admit()
             if self._herald.executed and self._herald.command and _is_foreign(self._herald.command):
                 self._adopt(self._herald.command, hierarchies)
             return self.executed
@@ -124,11 +123,10 @@ class Boot:
         self._adopt(command, hierarchies)
         return self.executed
 
-    def _admit(self, init: int) -> None:
+    def _admit(self) -> None:
         if self._own is not None:
-            with suppress(OSError):  # it has ended
-                self._own.enter(init)
-                self._herald.let_go_on()
+            with self._own.entries() as entries:
+                self._herald.show_in(entries)
 
     def _adopt(self, command: int, hierarchies: Hierarchies) -> None:
         assert self.init is not None  # a command is init's child

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+from collections.abc import Sequence
 from contextlib import suppress
 
 _CREDENTIALS = struct.Struct("3i")
@@ -66,10 +67,10 @@ class Herald:
         # Its other ends are closed: by an LXC before 5.0, or since everybody who had one has ended.
         self._is_silent = not said
 
-    def let_go_on(self) -> None:
-        """Have init go on, where it waits for that."""
+    def show_in(self, entries: Sequence[int]) -> None:
+        """Give init, which waits for them, the descriptors by which it joins its cgroups."""
         with suppress(OSError):  # it has ended
-            self._ours.send(b"g")
+            socket.send_fds(self._ours, [b"g"], list(entries))
 
     def close(self) -> None:
         """Listen no longer."""

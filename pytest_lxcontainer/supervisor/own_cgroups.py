@@ -3,15 +3,15 @@
 LXC makes three directories in each of a host's hierarchies, a dozen of which are mounted; gives some of them to the
 container's root, by a process in a user namespace made for that; and moves its monitor, for which the kernel locks all
 threads of the host out (`cgroups.entry_files`). Of all that a container needs one directory for each controller that
-limits or counts something. So LXC is shown no cgroups (`View`), and init is put into these when it tells that it is there
+limits or counts something. So LXC is shown no cgroups (`View`), and init joins these when it has told that it is there
 (`Herald`). Where a container has business with cgroups itself, as systemd has, all is left to LXC.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ..container.limits import Limits, write_limits
@@ -31,18 +31,20 @@ class OwnCgroups:
     def make(self, limits: Limits, disks: tuple[str, ...]) -> None:
         """Make them, with *limits*; raises `OSError` where the kernel does not take one."""
         for path in self._paths:
-            with suppress(FileExistsError):
-                try:
-                    os.mkdir(path)
-                except FileNotFoundError:  # the run's first
-                    os.makedirs(path)
+            try:
+                os.mkdir(path)  # noqa: PTH102 - half a dozen for each container
+            except FileExistsError:  # from an earlier start
+                pass
+            except FileNotFoundError:  # the run's first
+                Path(path).mkdir(parents=True)
         write_limits(limits, set(limits.bounded), self.directories, True, disks)
 
-    def enter(self, pid: int) -> None:
-        """Put process *pid*, which has one thread, into them."""
-        for path in self._paths:
-            fd = os.open(f"{path}/tasks", os.O_WRONLY | os.O_CLOEXEC)
-            try:
-                os.write(fd, str(pid).encode("ascii"))
-            finally:
-                os.close(fd)
+    @contextmanager
+    def entries(self) -> Iterator[list[int]]:
+        """Descriptors to join them by: a process with one thread writes ``0`` to each; see `cgroups.entry_files`."""
+        with ExitStack() as stack:
+            fds = []
+            for path in self._paths:
+                fds.append(os.open(f"{path}/tasks", os.O_WRONLY | os.O_CLOEXEC))
+                stack.callback(os.close, fds[-1])
+            yield fds
