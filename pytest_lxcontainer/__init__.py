@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # not typing's, which would be copied for each container: see `container.zygote`
 if TYPE_CHECKING:
+    from typing import Any
+
     from .container import wait as wait
     from .container.container import Container as Container
     from .container.exec import ExecResult as ExecResult

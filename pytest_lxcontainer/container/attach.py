@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Sequence
+
+TYPE_CHECKING = False  # not typing's: see `zygote`
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x02000000, 0x04000000, 0x08000000
 CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000

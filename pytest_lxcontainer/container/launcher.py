@@ -103,7 +103,9 @@ class Entering:
 def _entrance(target: Target) -> tuple[object, ...]:
     cgroups = tuple(str(path) for path in target.cgroups)
     dropped = tuple(NUMBERS[capability] for capability in target.dropped)
-    return tuple(Entrance(cgroups, target.user_namespace, dropped, target.filters))
+    return Entrance.packed(
+        cgroups=cgroups, user_namespace=target.user_namespace, dropped=dropped, filters=target.filters
+    )
 
 
 def _words(spec: ExecSpec) -> tuple[object, ...]:

@@ -12,13 +12,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import select
-import signal
-import socket
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
-from typing import Any, NamedTuple, NoReturn
 
 from . import parcel
 from .attach import (
@@ -36,6 +30,17 @@ from .attach import (
 )
 from .sibling import CloneSibling
 
+TYPE_CHECKING = False  # not typing's: see `zygote`
+if TYPE_CHECKING:
+    import select
+    import signal
+    import socket
+    from collections.abc import Sequence
+    from typing import Any, NoReturn
+else:
+    import _signal as signal
+    import _socket as socket
+
 LAUNCHER, COMMAND = "launcher", "command"
 """The roles of a zygote that `launch` and `run_command` are."""
 
@@ -43,7 +48,7 @@ NOT_EXECUTABLE = 126
 NOT_FOUND = 127
 
 
-class _Request(NamedTuple):
+class _Request(parcel.Record):
     """What a copy of the launcher needs to become a command, prepared so that it has little left to do."""
 
     paths: tuple[str, ...]
@@ -55,7 +60,7 @@ class _Request(NamedTuple):
     groups: tuple[int, ...]
 
 
-class Entrance(NamedTuple):
+class Entrance(parcel.Record):
     """How to get into a container: `Target` in what marshal takes, with capabilities by their numbers."""
 
     cgroups: tuple[str, ...]
@@ -66,16 +71,20 @@ class Entrance(NamedTuple):
 
 def launch(supervisor: int, fds: Sequence[int], *entrance: Any) -> int:
     """Be the launcher until the container ends, or the supervisor; *fds* are its door, and its container's pidfd."""
-    pidfd = fds[1]
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=fds[0]) as door, suppress(ConnectionError):
-        try:
-            entries = _enter(pidfd, Entrance(*entrance))
-            libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-            if os.getppid() == supervisor:
-                parcel.answer(door, os.getpid())
-                _serve(door, entries, pidfd)
-        except OSError as error:
-            parcel.answer(door, 0, error.errno or errno.EIO)
+    import select  # before all that could be imported is the image's
+
+    door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=fds[0])
+    events = select.poll()
+    events.register(door.fileno(), select.POLLIN)
+    events.register(fds[1], select.POLLIN)
+    try:
+        entries = _entered(door, fds[1], entrance)
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() == supervisor:
+            parcel.answer(door, os.getpid())
+            _serve(door, entries, events, fds[1])
+    except ConnectionError:
+        pass  # the supervisor has gone
     return 0
 
 
@@ -85,14 +94,20 @@ def run_command(supervisor: int, fds: Sequence[int], entrance: Sequence[Any], *w
     *fds* are its stdin, stdout and stderr, a door to say at that it is in, and its container's pidfd.
     """
     *stdio, said, pidfd = fds
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=said) as door:
-        try:
-            entries = _enter(pidfd, Entrance(*entrance))
-            parcel.answer(door, os.getpid())
-        except OSError as error:
-            parcel.answer(door, 0, error.errno or errno.EIO)
-            os._exit(NOT_EXECUTABLE)
+    door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=said)
+    entries = _entered(door, pidfd, entrance)
+    parcel.answer(door, os.getpid())
+    door.close()
     _execute(_request(*words), stdio, entries)
+
+
+def _entered(door: socket.socket, pidfd: int, entrance: Sequence[Any]) -> list[int]:
+    """As `_enter`; where that fails *door* is told, and this process ends."""
+    try:
+        return _enter(pidfd, Entrance(*entrance))
+    except OSError as error:
+        parcel.answer(door, 0, error.errno or errno.EIO)
+        os._exit(NOT_EXECUTABLE)
 
 
 def _enter(pidfd: int, entrance: Entrance) -> list[int]:
@@ -129,12 +144,9 @@ def _take_defaults() -> None:
     os.umask(0o022)
 
 
-def _serve(door: socket.socket, entries: Sequence[int], pidfd: int) -> None:
+def _serve(door: socket.socket, entries: Sequence[int], events: select.poll, pidfd: int) -> None:
     """Start commands until the container ends: what a launcher holds (mounts, interfaces) is to go with it."""
     clone = CloneSibling()
-    events = select.poll()
-    events.register(door, select.POLLIN)
-    events.register(pidfd, select.POLLIN)
     while all(fd != pidfd for fd, _ in events.poll()):
         words, stdio = parcel.receive(door)
         request = _request(*words)

@@ -39,7 +39,7 @@ class Plan:
 def start_monitor(zygote: Zygote, plan: Plan, fds: Sequence[int]) -> Birth:
     """Start a container; returns its monitor, as it is born. *fds* are as in `monitor.monitor`."""
     spec = plan.spec
-    order = Order(
+    order = Order.packed(
         name=plan.directory.name,
         lxcpath=str(plan.directory.parent),
         env=_missing(spec.env),
@@ -53,7 +53,7 @@ def start_monitor(zygote: Zygote, plan: Plan, fds: Sequence[int]) -> Birth:
         rejoins=plan.rejoins,
         waits=plan.waits,
     )
-    return zygote.begin(MONITOR, tuple(order), fds)
+    return zygote.begin(MONITOR, order, fds)
 
 
 def _missing(env: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

@@ -8,11 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import signal
-import socket
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from typing import Any, NamedTuple, NoReturn
 
 # Not `lxc`, whose Python adds nothing that is used here, but brings half the standard library.
 import _lxc
@@ -27,6 +22,17 @@ from .attach import (
     libc,
     setns,
 )
+from .parcel import Record, receive_fds, send_fds
+
+TYPE_CHECKING = False  # not typing's: see `zygote`
+if TYPE_CHECKING:
+    import signal
+    import socket
+    from collections.abc import Mapping, Sequence
+    from typing import Any, NoReturn
+else:
+    import _signal as signal
+    import _socket as socket
 
 MONITOR = "monitor"
 """The role of a zygote that `monitor` is."""
@@ -44,7 +50,7 @@ MOST_CGROUPS = 16
 _register_atfork = libc.__register_atfork  # what pthread_atfork(3) comes to
 
 
-class Order(NamedTuple):
+class Order(Record):
     """What a monitor needs to know: of a `ContainerSpec`, in what marshal takes."""
 
     name: str
@@ -152,10 +158,15 @@ class _Init:
 
     def _tell(self) -> None:
         """Let the supervisor know who init is, and when the command has been executed: a descriptor closes then."""
-        with suppress(OSError):  # the supervisor has gone
-            if _identity(HERALD) == self._is:  # an LXC before 5.0 has closed it, and it may be something else now
-                self._told = os.pipe()
-                socket.send_fds(self._herald, [b"i"], self._told[:1])
+        if _identity(HERALD) == self._is:  # else an LXC before 5.0 has closed it, and it may be something else now
+            self._told = os.pipe()
+            self._say(b"i", self._told[:1])
+
+    def _say(self, what: bytes, fds: Sequence[int] = ()) -> None:
+        try:
+            send_fds(self._herald, what, fds)
+        except OSError:
+            pass  # the supervisor has gone
 
     def _wait(self) -> None:
         """Wait for the way into its cgroups, and enter them: they are the root of all that will be seen of them here.
@@ -163,7 +174,7 @@ class _Init:
         By itself, and with a single thread: so the kernel need not lock everybody else out, for which it takes its time.
         """
         try:
-            _, entries, _, _ = socket.recv_fds(self._herald, 1, MOST_CGROUPS)
+            _, entries = receive_fds(self._herald, 1, MOST_CGROUPS)
             if not entries:
                 os._exit(CANNOT_BECOME)
             for entry in entries:
@@ -203,8 +214,7 @@ class _Init:
             return
         try:
             if self._told:
-                with suppress(OSError):
-                    self._herald.send(b"c")
+                self._say(b"c")
                 os.set_inheritable(HERALD, False)
             os.setgroups(list(self._order.groups))
             os.setresgid(self._order.gid, self._order.gid, self._order.gid)

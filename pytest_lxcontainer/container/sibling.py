@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import os
-import signal
 
 from .attach import libc
+
+SIGCHLD = 17
+"""Its number where clone(2) has the numbers below."""
 
 CLONE_PARENT = 0x00008000
 _CLONE = {"x86_64": 56, "aarch64": 220, "riscv64": 220, "s390x": 120, "ppc64le": 120, "armv7l": 120}
@@ -21,7 +23,7 @@ class CloneSibling:
 
     def __init__(self) -> None:
         machine = os.uname().machine
-        flags, nothing = ctypes.c_ulong(CLONE_PARENT | signal.SIGCHLD), ctypes.c_ulong(0)
+        flags, nothing = ctypes.c_ulong(CLONE_PARENT | SIGCHLD), ctypes.c_ulong(0)
         leading = (nothing, flags) if machine == "s390x" else (flags, nothing)
         self._arguments = (ctypes.c_long(_CLONE[machine]), *leading, nothing, nothing, nothing)
 

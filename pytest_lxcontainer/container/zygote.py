@@ -5,6 +5,9 @@ only thread has to answer everybody, and for everything that its modules have pu
 its zygote, which it has forked before it imported the most of its own modules, and which does nothing else. What the
 zygote makes is the supervisor's child all the same (CLONE_PARENT). It has no descriptors but its stdio and those that
 were sent for it.
+
+A fork costs by the memory that there is, and by the mappings: so this module, and all that it and the roles import, do
+with C modules where the library has Python around them, and without typing, which is larger than all of them.
 """
 
 from __future__ import annotations
@@ -13,18 +16,23 @@ import ctypes
 import errno
 import gc
 import os
-import signal
-import socket
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from typing import NoReturn
 
 from . import parcel
 from .attach import CLONE_NEWNS, CLONE_NEWPID, PR_SET_DUMPABLE, PR_SET_PDEATHSIG, checked, libc, setns
 from .sibling import CloneSibling
 
-Role = Callable[..., int]
-"""What a new process does: called with its parent's pid, its descriptors and plain values; returns its exit code."""
+TYPE_CHECKING = False  # not typing's, for the same reason
+if TYPE_CHECKING:
+    import signal
+    import socket
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import NoReturn
+
+    Role = Callable[..., int]
+    """What a new process does: called with its parent's pid, its descriptors and plain values; returns its exit code."""
+else:
+    import _signal as signal
+    import _socket as socket
 
 _Request = tuple[str, tuple[object, ...], bool]
 """Role, arguments, and whether it is to be born in another pid namespace."""
@@ -80,8 +88,12 @@ class Zygote:
     def ask(self, request: _Request, fds: Sequence[int]) -> socket.socket:
         """Have it begin; the answer comes at the socket, whose end means that it was killed and nothing was made."""
         answer, theirs = socket.socketpair()
-        with theirs, suppress(ConnectionError):  # it is not there, as the answer will tell
+        try:
             parcel.send(self._door, request, [theirs.fileno(), *fds])
+        except ConnectionError:
+            pass  # it is not there, as the answer will tell
+        finally:
+            theirs.close()
         return answer
 
     def renew(self) -> None:
@@ -106,13 +118,18 @@ class Birth:
 
     def pid(self) -> int:
         """Its process id, to be asked for once. Raises `OSError` where the kernel makes none."""
-        with self._answer:
-            try:
-                return parcel.answered(self._answer)
-            except ConnectionError:  # somebody has killed the zygote, and nothing was made
-                self._zygote.renew()
-        with self._zygote.ask(self._request, self._fds) as answer:
-            return parcel.answered(answer)
+        try:
+            return _answered(self._answer)
+        except ConnectionError:  # somebody has killed the zygote, and nothing was made
+            self._zygote.renew()
+            return _answered(self._zygote.ask(self._request, self._fds))
+
+
+def _answered(answer: socket.socket) -> int:
+    try:
+        return parcel.answered(answer)
+    finally:
+        answer.close()
 
 
 def _live(door: socket.socket, roles: Mapping[str, Role], supervisor: int) -> NoReturn:
@@ -142,17 +159,18 @@ def _serve(door: socket.socket, roles: Mapping[str, Role], supervisor: int) -> N
     home = os.pidfd_open(os.getpid())
     while True:
         (role, arguments, inside), (said, *fds) = parcel.receive(door)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=said) as answer:
-            try:
-                if role == _FOLLOW:
-                    _follow(fds[0], *arguments)
-                    parcel.answer(answer, os.getpid())
-                elif (_cloned_into(fds[-1], home, clone) if inside else checked(clone())) == 0:
-                    door.close()
-                    os.close(home)
-                    _play(answer, roles[role], supervisor, fds, arguments)
-            except OSError as error:
-                parcel.answer(answer, 0, error.errno or errno.EIO)
+        answer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=said)
+        try:
+            if role == _FOLLOW:
+                _follow(fds[0], *arguments)
+                parcel.answer(answer, os.getpid())
+            elif (_cloned_into(fds[-1], home, clone) if inside else checked(clone())) == 0:
+                door.close()
+                os.close(home)
+                _play(answer, roles[role], supervisor, fds, arguments)
+        except OSError as error:
+            parcel.answer(answer, 0, error.errno or errno.EIO)
+        answer.close()
         for fd in fds:
             os.close(fd)
 

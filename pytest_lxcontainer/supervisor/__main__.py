@@ -7,7 +7,6 @@ accepts connections, or an error as JSON.
 from __future__ import annotations
 
 import os
-import signal
 import sys
 
 from ..container.launching import COMMAND, LAUNCHER, launch, run_command
@@ -18,19 +17,13 @@ from ..container.zygote import Zygote
 def main(arguments: list[str]) -> int:
     """Own one run; returns the exit code."""
     run_id, runs_dir, owner = arguments
-    _ignore_terminal_signals()
     os.umask(0o022)
     zygote = Zygote({MONITOR: monitor, LAUNCHER: launch, COMMAND: run_command})
     # Only now, since the zygote and all that it makes do without.
-    from .serve import serve
+    from .serve import ignore_terminal_signals, serve
 
+    ignore_terminal_signals()
     return serve(run_id, runs_dir, owner, zygote)
-
-
-def _ignore_terminal_signals() -> None:
-    """Ctrl-C is for pytest; the supervisor ends when pytest does."""
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import gc
 import json
 import os
 import shutil
+import signal
 import socket
 from pathlib import Path
 
@@ -47,6 +48,12 @@ def serve(run_id: str, runs_dir: str, owner_text: str, zygote: Zygote) -> int:
     gc.freeze()
     server.serve()
     return 0
+
+
+def ignore_terminal_signals() -> None:
+    """Ctrl-C is for pytest; the supervisor ends when pytest does."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _refuse(error: Exception) -> int:
