@@ -11,6 +11,7 @@ import os
 import threading
 import uuid
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,7 @@ class Provisioner:
         self._templates = Templates(self.layout, self._sandboxes)
         self._other_backend = backend
         self._supervisor = SupervisorClient(self.identity.run_id, self.layout.runs_dir, self.identity.owner)
-        self._started = False
+        self._begun = self._started = False
         self._starting = threading.Lock()
         self._claimed: set[Path] = set()
         idmap = self._sandboxes.idmap()
@@ -108,8 +109,10 @@ class Provisioner:
 
     def close(self) -> None:
         """End the run if it belongs to this process: returns when nothing of it is left."""
-        if self._started and self.identity.owner.pid == os.getpid():
-            self._supervisor.shutdown()
+        if self._begun and self.identity.owner.pid == os.getpid():
+            with suppress(LxContainerError):  # as whoever asked for a container was told
+                self.backend  # noqa: B018 - what has begun to start can be ended when it has
+                self._supervisor.shutdown()
         self._supervisor.close()
         self._puller.close()
         self._sandboxes.close()
@@ -123,10 +126,23 @@ class Provisioner:
             return self._other_backend
         with self._starting:
             if not self._started:
-                self._sweep()
+                self._begin()
                 self._supervisor.start_supervisor()
                 self._started = True
         return self._supervisor
+
+    def begin(self) -> None:
+        """Have the run's supervisor start meanwhile, since a container will be asked for soon."""
+        if self._other_backend is None:
+            with self._starting:
+                if not self._started:
+                    self._begin()
+
+    def _begin(self) -> None:
+        if not self._begun:
+            self._sweep()
+            self._supervisor.begin_supervisor()
+            self._begun = True
 
     # images
 

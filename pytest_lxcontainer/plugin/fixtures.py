@@ -10,13 +10,13 @@ import pytest
 
 from .asked import answered, check_names
 from .choice import Choice, marked, param_of, with_param
-from .images import hand_over, uses_of
-from .options import chosen_images, settings_of
+from .images import hand_over
+from .options import chosen_images
 from .pool import coming_after
+from .provisioning import close, provisioner_of
 from .report import track
-from .run import RUN, end_run, group_of
+from .run import end_run, group_of
 from .shared import GROUP
-from .terminal import drawing
 
 if TYPE_CHECKING:
     from ..container.container import Container
@@ -29,15 +29,11 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def _lxc_provisioner(request: pytest.FixtureRequest) -> Generator[Provisioner, None, None]:
     """The run's `Provisioner`."""
-    from ..provision import Provisioner
-
     config = request.config
     with _host_ready(config):
-        provisioner = Provisioner(
-            settings_of(config), identity=config.stash[RUN].identity(), uses=uses_of(config), watch=drawing(config)
-        )
-    with provisioner:
-        yield provisioner
+        provisioner = provisioner_of(config)
+    yield provisioner
+    close(config)
     hand_over(config)
 
 

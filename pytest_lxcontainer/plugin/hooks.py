@@ -11,6 +11,7 @@ import pytest
 from .choice import is_parametrized, made_by_lxc_container, marked, name_of_param, note_item
 from .images import check_options, prepare_worker, take_over
 from .options import chosen_images
+from .provisioning import begin, close
 from .reset import reset_for
 from .run import RUN, SharedRun, end_run, ended_by
 from .terminal import close_terminal, open_terminal
@@ -66,9 +67,10 @@ def pytest_make_parametrize_id(val: object) -> str | None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Refuse bad options once, not in each test, and only if a test wants a container."""
+    """Refuse bad options once, not in each test, and only if a test wants a container; get ready for it."""
     if any("_lxc_provisioner" in getattr(item, "fixturenames", ()) for item in session.items):
         check_options(session.config)
+        begin(session.config)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -84,6 +86,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     Without xdist the session's fixture has done so. The controller need not know where the store is: the run's
     supervisor answers at an address made of the run's name, or there is none.
     """
+    close(config)
     close_terminal(config)
     run = config.stash.get(RUN, None)
     if run is None or hasattr(config, "workerinput"):

@@ -57,18 +57,28 @@ class SupervisorClient(WorkClient, ControlClient):
         self._lock = threading.Lock()
         self._started = False
         self._process: subprocess.Popen[bytes] | None = None
+        self._beginning: subprocess.Popen[bytes] | None = None
+        self._scope: Sequence[str] = ()
 
     @property
     def log_file(self) -> Path:
         """What the supervisor wrote to stderr; empty unless something is wrong."""
         return self._runs_dir / f"{self.run_id}.log"
 
+    def begin_supervisor(self) -> None:
+        """Have the run's supervisor begin to start, if there is none yet, for `start_supervisor` to wait for."""
+        with self._lock:
+            if not self._started and self._beginning is None and not self._finds_one():
+                self._scope = in_a_scope(self.run_id, os.geteuid(), host_hierarchies(), _environment())
+                self._beginning = self._begin(self._scope)
+
     def start_supervisor(self) -> None:
         """Make sure the run has its supervisor; raises what kept it from starting."""
+        self.begin_supervisor()
         with self._lock:
             if not self._started:
-                if not self._finds_one():
-                    self._spawn()
+                if self._beginning is not None:
+                    self._await(self._beginning)
                 self._started = True
 
     def shutdown(self) -> None:
@@ -254,19 +264,19 @@ class SupervisorClient(WorkClient, ControlClient):
             return False
         return True
 
-    def _spawn(self) -> None:
-        scope = in_a_scope(self.run_id, os.geteuid(), host_hierarchies(), _environment())
-        said = self._run(scope)
-        if not said and scope:
+    def _await(self, process: subprocess.Popen[bytes]) -> None:
+        self._beginning = None
+        said = self._said_by(process)
+        if not said and self._scope:
             # Systemd would not: then there are no limits, which what needs them will say.
-            said = self._run(())
+            said = self._said_by(self._begin(()))
         if said != "ready" and not self._finds_one():
             raise self._start_error(said)
 
-    def _run(self, scope: Sequence[str]) -> str:
-        """Start the supervisor, behind the words of *scope*; returns what it says first."""
+    def _begin(self, scope: Sequence[str]) -> subprocess.Popen[bytes]:
+        """Start the supervisor, behind the words of *scope*."""
         with self.log_file.open("ab") as log:
-            process = subprocess.Popen(
+            return subprocess.Popen(
                 [
                     *scope, sys.executable, "-I", "-S", "-c", _BOOTSTRAP, _PACKAGE_PARENT,
                     self.run_id, str(self._runs_dir), str(self._owner),
@@ -278,7 +288,10 @@ class SupervisorClient(WorkClient, ControlClient):
                 env=_environment(),
                 start_new_session=True,
             )  # fmt: skip
-        assert process.stdout is not None  # asked for above
+
+    def _said_by(self, process: subprocess.Popen[bytes]) -> str:
+        """What a supervisor says first."""
+        assert process.stdout is not None  # `_begin` asks for it
         with process.stdout:
             said = process.stdout.readline().decode("utf-8", "replace").strip()
         self._process = process

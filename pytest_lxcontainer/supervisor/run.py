@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from ..container.cgroups import cgroups_of
 from ..container.mount_entries import OWN_FILES
 from ..container.spec import ContainerSpec
 from ..container.zygote import Zygote
-from ..errors import InvalidSettingsError
+from ..errors import InvalidSettingsError, LxContainerError
 from ..network import names
 from ..network.addresses import AddressPool
 from ..network.bridge import PREFIX, create_bridge, delete_link, permitted_bridge
@@ -148,7 +148,7 @@ class Run:
         """Have a container that is not running start from *lower_dirs* (base first), with an empty upper dir."""
         upper_dir = life.directory / "upper"
         # In the same directory: another one could not be an ordinary user's to move what the container's root owns.
-        trash = life.directory / f".{uuid.uuid4().hex}"
+        trash = life.directory / f".{os.urandom(8).hex()}"
         upper_dir.rename(trash)
         self._janitor.remove(trash)
         upper_dir.mkdir(mode=0o755)
@@ -177,6 +177,11 @@ class Run:
             (str(view.show(Path(source), f"{name}.{number}")), target, read_only)
             for number, (source, target, read_only) in enumerate(spec.mounts)
         )
+
+    async def get_ready(self) -> None:
+        """Make what the first container will need, while pytest gets there; what fails, that container is told."""
+        with suppress(LxContainerError):
+            self.pool()
 
     def pool(self) -> AddressPool:
         """The run's addresses; the bridge is made when first asked for."""

@@ -78,6 +78,7 @@ class Server:
         """Run until the end, with everything of the run removed."""
         self._loop.spawn(self._accept())
         self._loop.spawn(self._watch_owner())
+        self._loop.spawn(self._run.get_ready())
         self._loop.run()
         self._snapshots.close()
         self._run.close()
