@@ -48,7 +48,9 @@ class Interface:
 class Place:
     """Where on this host one container lives.
 
-    *files* is the directory of what is made for it, by a path that its root may pass, *cgroup* its path below every hierarchy's root, or ``None`` to leave that to LXC. *mount_points* are those of `mount_entries.entries`.
+    *files* is the directory of what is made for it, by a path that its root may pass, *cgroup* its path below every
+    hierarchy's root, or ``None`` where LXC is to make none of a name. *mount_points* are those of
+    `mount_entries.entries`.
     """
 
     name: str

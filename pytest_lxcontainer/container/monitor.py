@@ -165,13 +165,13 @@ class _Init:
     def _say(self, what: bytes, fds: Sequence[int] = ()) -> None:
         try:
             send_fds(self._herald, what, fds)
-        except OSError:
-            pass  # the supervisor has gone
+        except OSError:  # the supervisor has gone
+            return
 
     def _wait(self) -> None:
         """Wait for the way into its cgroups, and enter them: they are the root of all that will be seen of them here.
 
-        By itself, and with a single thread: so the kernel need not lock everybody else out, for which it takes its time.
+        By itself, and with a single thread: so the kernel need not lock everybody else out, which takes its time.
         """
         try:
             _, entries = receive_fds(self._herald, 1, MOST_CGROUPS)

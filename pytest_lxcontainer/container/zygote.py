@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     Role = Callable[..., int]
-    """What a new process does: called with its parent's pid, its descriptors and plain values; returns its exit code."""
+    """What a new process does, called with its parent's pid, its descriptors and plain values; gives its exit code."""
 else:
     import _signal as signal
     import _socket as socket

@@ -84,7 +84,7 @@ class _Copy:
             first = self._linked[identity]
             os.link(first, found.name, src_dir_fd=self._root, dst_dir_fd=at.target, follow_symlinks=False)
             return
-        copy_entry(found, at.source, at.target, self._attributes)
+        copy_entry(found, at.source, at.target, self._attributes, sparse=True)
         if shared:
             self._linked[identity] = path
 

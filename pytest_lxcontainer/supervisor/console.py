@@ -18,7 +18,7 @@ _LARGEST_PIPE = 1 << 20
 
 
 class Console:
-    """The reading end of a container's stdout and stderr, and the log file they go to, once there is something to log."""
+    """The reading end of a container's stdout and stderr, and the log file they go to once there is something."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

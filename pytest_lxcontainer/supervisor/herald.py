@@ -1,8 +1,8 @@
 """What a container's init tells of its start, so that nobody has to look again and again.
 
-It has one end of a socket (`monitor.HERALD`) until its command is there, and sends two messages: one from itself, with a
-pipe's reading end, and one from the process that is about to become the command. The kernel says whose they are, by the
-process ids of the receiver (SCM_CREDENTIALS of unix(7)). The other end of the pipe is close-on-exec.
+It has one end of a socket (`monitor.HERALD`) until its command is there, and sends two messages: one from itself, with
+a pipe's reading end, and one from the process that is about to become the command. The kernel says whose they are, by
+the process ids of the receiver (SCM_CREDENTIALS of unix(7)). The other end of the pipe is close-on-exec.
 """
 
 from __future__ import annotations

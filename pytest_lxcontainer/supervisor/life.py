@@ -150,7 +150,8 @@ class Life:
     async def start(self, begun: Callable[[], None], timeout: float, pause: float = PROBE_INTERVAL) -> None:
         """Start it; returns once its command runs, or has run and ended, which is looked at each *pause* seconds.
 
-        *begun* is called when there is a `boot`. Raises `StartFailedError` where LXC refused, `WaitTimeoutError` when *timeout* seconds have passed.
+        *begun* is called when there is a `boot`. Raises `StartFailedError` where LXC refused, `WaitTimeoutError` when
+        *timeout* seconds have passed.
         """
         if self.boot is not None or self._is_beginning:
             raise refusals.already_running(self.status())

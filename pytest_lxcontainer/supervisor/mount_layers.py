@@ -1,7 +1,7 @@
 """What containers' mounts are put on, made once for all that have the same layers and the same mounts.
 
-What the layers lack is in one more directory on top of them. So a clone begins with an empty upper dir, and nothing need
-be made in it.
+What the layers lack is in one more directory on top of them. So a clone begins with an empty upper dir, and nothing
+need be made in it.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class MountLayers:
     ) -> tuple[Path | None, Points]:
         """The layer to put on *lower_dirs*, if one is needed, and the mount points for *wanted* in the two together.
 
-        Nothing that is *wanted* may lie in what is mounted from the host. Raises `StartFailedError` for container *name*,
-        which is to start.
+        Nothing that is *wanted* may lie in what is mounted from the host. Raises `StartFailedError` for container
+        *name*, which is to start.
         """
         places = tuple((each.target, each.is_dir) for each in wanted)
         key = (tuple(lower_dirs), idmap, places)

@@ -20,7 +20,7 @@ from typing import Generic, Protocol, TypeVar
 from ..container.demand import Demand, Preparation
 from ..container.spec import ContainerSpec
 from ..errors import LxContainerError
-from .loop import Loop, wait
+from .loop import Loop, Ready, wait
 
 Clone = TypeVar("Clone")
 
@@ -36,7 +36,6 @@ STALE = 64
 PATIENCE = 5.0
 """Seconds that a request waits for a clone that is being made; it was begun before one of its own could be."""
 
-_INTERVAL = 0.001
 _COURTESY = 0.003
 """Seconds that who has just got a clone has the supervisor to itself: a test's first command follows."""
 
@@ -64,9 +63,9 @@ class Maker(Protocol[Clone]):
 class Stock(Generic[Clone]):
     """What there is of one demand.
 
-    *coming* are the requests still expected, by process; *making* and *waiting* count clones that are being made, and
-    requests that wait for one. *size* is in bytes, 0 until a clone was there to be measured. *asked* is the serial
-    number of the latest request.
+    *coming* are the requests still expected, by process; *making* counts clones that are being made, and *bells*
+    (eventfd(2)) are rung for who waits for one. *size* is in bytes, 0 until a clone was there to be measured. *asked* is
+    the serial number of the latest request.
     """
 
     spec: ContainerSpec
@@ -75,7 +74,7 @@ class Stock(Generic[Clone]):
     most: int = 0
     ready: deque[Clone] = field(default_factory=deque)
     making: int = 0
-    waiting: int = 0
+    bells: list[int] = field(default_factory=list)
     size: int = 0
     asked: int = 0
     failed: bool = False
@@ -84,6 +83,11 @@ class Stock(Generic[Clone]):
     def wanted(self) -> int:
         """How many clones there should be."""
         return 0 if self.failed else min(self.most, sum(self.coming.values()))
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for one."""
+        return len(self.bells)
 
     @property
     def count(self) -> int:
@@ -157,13 +161,19 @@ class Pool(Generic[Clone]):
                 stock.failed = True
             if stock.waiting >= stock.making or time.monotonic() > deadline:
                 return None
-            stock.waiting += 1
-            try:
-                hung_up = await wait([connection], _INTERVAL)
-            finally:
-                stock.waiting -= 1
-            if hung_up:
+            if connection in await self._news(stock, connection, deadline):
                 raise ConnectionResetError("who waited for a clone has gone")
+
+    @staticmethod
+    async def _news(stock: Stock[Clone], connection: int, deadline: float) -> Ready:
+        """Wait until one more has been made, or has not, or something comes from *connection*."""
+        bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        stock.bells.append(bell)
+        try:
+            return await wait([connection, bell], max(0.0, deadline - time.monotonic()))
+        finally:
+            stock.bells.remove(bell)
+            os.close(bell)
 
     async def _tend(self, after: float = 0) -> None:
         """Begin to make what is lacking, and to remove what nobody needs."""
@@ -192,6 +202,8 @@ class Pool(Generic[Clone]):
             stock.ready.append(clone)
         finally:
             stock.making -= 1
+            for bell in stock.bells:
+                os.eventfd_write(bell, 1)
         self._loop.spawn(self._tend())
 
     async def _trim(self) -> None:

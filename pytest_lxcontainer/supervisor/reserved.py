@@ -20,8 +20,8 @@ from .host import Host
 class Reserved:
     """A container's directory, ids, files, address and names.
 
-    *files* is the directory of the small files that are made for it, by a path that its root may pass: *directory* itself,
-    or for root one in memory (`View`).
+    *files* is the directory of the small files that are made for it, by a path that its root may pass: *directory*
+    itself, or for root one in memory (`View`).
     *cgroup* is its directory below the base of every hierarchy, *pair* its veth's name on the host (``None``: LXC
     chooses), *creator* the process that asked for it, *stage* a directory in which device nodes work (``None`` but for
     root).
@@ -40,7 +40,7 @@ class Reserved:
     def write_config(
         self, name: str, spec: ContainerSpec, host: Host, points: tuple[MountPoint, ...], *, by_lxc: bool
     ) -> None:
-        """Write LXC's configuration file for container *name*, with mounts on *points*; its cgroups are made *by_lxc*."""
+        """Write LXC's configuration file for container *name*, with mounts on *points*, and cgroups made *by_lxc*."""
         place = Place(
             name=name,
             files=self.files,

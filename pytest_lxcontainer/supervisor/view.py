@@ -3,8 +3,8 @@
 Root's containers have a root of their own, who is nobody on the host, while the store or a directory to be mounted may
 lie where only root may look, as a test's temporary directory does. So the supervisor of root's run has a mount
 namespace in which they also show at ``/run/lxtRUN/…``: bind mounts that no other process of the host sees, on a
-tmpfs. Small files that are made for each container lie there themselves: in memory, they cost a fraction of what they do
-on a disk. An ordinary user's containers have the user as their root; they need none of this.
+tmpfs. Small files that are made for each container lie there themselves: in memory, they cost a fraction of what they
+do on a disk. An ordinary user's containers have the user as their root; they need none of this.
 """
 
 from __future__ import annotations

@@ -41,3 +41,26 @@ def test_collecting_starts_nothing(inner: Inner, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("LXCONTAINER_STORE", str(store))
     inner.run("--collect-only", test_it="def test_it(container): pass").stdout.fnmatch_lines(["*test_it*"])
     assert not store.exists()
+
+
+def test_tests_that_are_deselected_start_nothing(inner: Inner, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = inner.path / "store"
+    monkeypatch.setenv("LXCONTAINER_STORE", str(store))
+    result = inner.run("-k", "other", test_it="def test_it(container): pass\ndef test_other(): pass")
+    result.assert_outcomes(passed=1, deselected=1)
+    assert not store.exists()
+
+
+@pytest.mark.usefixtures("mirror")
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["alone", "xdist"])
+def test_what_has_started_for_tests_that_are_skipped_then_ends_too(inner: Inner, workers: list[str]) -> None:
+    if workers:
+        pytest.importorskip("xdist")
+    skipped = """
+        import pytest
+
+        @pytest.mark.skip
+        @pytest.mark.parametrize("number", range(3))
+        def test_it(container, number): pass
+    """
+    inner.run(*workers, test_it=skipped).assert_outcomes(skipped=3)

@@ -7,6 +7,7 @@ import ctypes
 import errno
 import hashlib
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -28,6 +29,7 @@ from pytest_lxcontainer.errors import (
     InvalidSettingsError,
     NotRunningError,
 )
+from pytest_lxcontainer.supervisor.boot import ENTERING
 
 from .conftest import BUSYBOX, Runner, is_alive, wait_until
 
@@ -376,11 +378,22 @@ class TestLauncher:
         assert shown[:2] == ["1", "2"]
         assert len(shown) == 3  # init, the command, and who asks
 
-    def test_commands_are_as_confined_as_the_containers_own(self, box: Container) -> None:
-        wanted = "^(Cap|NoNewPrivs|Seccomp)"
-        own = box.check_output(f"grep -E '{wanted}' /proc/2/status")
-        assert box.check_output(f"grep -E '{wanted}' /proc/self/status") == own
+    def test_commands_are_as_confined_as_the_containers_own_with_it_and_before(self, box: Container) -> None:
+        wanted = "^(Cap|NoNewPrivs|Seccomp|NSpid)"
+        own = box.exec(f"grep -E '{wanted}' /proc/2/status").stdout
+        for _ in range(ENTERING + 1):
+            its = box.exec(f"grep -E '{wanted}' /proc/self/status").stdout
+            assert re.sub("NSpid.*", "", its) == re.sub("NSpid.*", "", own)
         assert "Seccomp:\t2" in own
+
+    def test_what_commands_leave_in_the_container_is_alike_with_it_and_before(self, box: Container) -> None:
+        look = "echo $PPID; cut -d' ' -f 1,5,6,7,8 /proc/self/stat; cat /proc/self/cgroup; ls -l /proc/self/fd | wc -l"
+        found = [box.exec(look).stdout.split("\n", 2) for _ in range(ENTERING + 2)]
+        assert {each[0] for each in found} == {"0"}
+        assert len({each[2] for each in found}) == 1
+        for _, stat, _ in found:
+            _, group, session, terminal, _ = map(int, stat.split())
+            assert group == session and terminal == 0
 
     def test_another_takes_the_place_of_one_that_was_killed(self, box: Container) -> None:
         launcher = launcher_of(box)
@@ -536,10 +549,11 @@ PR_SET_NO_NEW_PRIVS = 38
 
 
 def launcher_of(container: Container) -> int:
-    """The process that a first command of *container* has brought: filtered as commands are, and in no container."""
+    """The process that several commands of *container* have brought: filtered as they are, and in no container."""
     supervisor = supervisor_of(container)
     before = launchers(supervisor)
-    container.exec(["true"], check=True)
+    for _ in range(ENTERING + 1):
+        container.exec(["true"], check=True)
     (launcher,) = launchers(supervisor) - before
     return launcher
 

@@ -225,3 +225,33 @@ def test_directories_keep_their_owners_and_modes(boot: Make, shared: Path) -> No
     assert found.splitlines() == ["7:8 755", "9:10 2711", "11:12 700", "0:0 755"]
     assert container.read_text("/srv/in/made/data/file") == "shared\n"
     assert container.diff() == []
+
+
+class TestClonesOfOneImage:
+    """Their mounts lie on what is made once for all of them."""
+
+    def test_a_clone_that_has_written_nothing_has_no_files(self, run: Runner) -> None:
+        for _ in range(2):
+            container = run(tmpfs="/some/where/new")
+            assert container.read_text("/etc/hostname") == f"{container.hostname}\n"
+            assert container.listdir("/some/where/new") == []
+            upper = run.provisioner.layout.upper_dir(run.provisioner.identity.run_id, container.id)
+            assert list(upper.iterdir()) == []
+
+    def test_what_one_makes_of_it_another_does_not_see(self, run: Runner) -> None:
+        first, second = run(), run()
+        first.exec("echo mine > /etc/new; chmod 700 /etc", check=True)
+        assert second.exec("cat /etc/new").exit_code != 0
+        assert second.check_output("stat -c %a /etc") == "755"
+        assert run().exec("cat /etc/new").exit_code != 0
+
+    def test_other_mounts_lie_elsewhere(self, run: Runner) -> None:
+        with_tmpfs, without = run(tmpfs="/other/place"), run()
+        assert with_tmpfs.exists("/other/place") and not without.exists("/other")
+
+    def test_it_is_not_in_a_snapshot(self, run: Runner) -> None:
+        container = run(tmpfs="/other/place")
+        container.write_text("/kept", "kept")
+        clone = run(container.snapshot())
+        assert clone.read_text("/kept") == "kept" and not clone.exists("/other")
+        assert [change.path for change in container.diff()] == ["/kept"]

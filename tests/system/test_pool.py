@@ -66,8 +66,9 @@ class Asker:
         if not bases:  # nothing of this user's can be halted, and who asks waits until one is ready
             return True
         texts = (
-            text_of(base / run / name / "payload" / file)
+            text_of(base / run / name / below / file)
             for base in bases
+            for below in ("", "payload")
             for file in ("freezer.state", "cgroup.events")
         )
         return any("FROZEN" in text or "frozen 1" in text for text in texts)

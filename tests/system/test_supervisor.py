@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -108,6 +110,25 @@ def test_a_zygote_that_is_killed_is_replaced(other: Provisioner) -> None:
     after = other.run(BUSYBOX)
     assert after.check_output(["echo", "ran"]) == "ran"
     assert parent_of(parent_of(after.pid or 0)) == supervisor
+    assert cgroups_of_command(after) == cgroups_of_command(before).replace(before.id, after.id)
+
+
+def test_one_that_is_killed_while_it_is_asked_for_a_command_does_no_harm(other: Provisioner) -> None:
+    container = other.run(BUSYBOX)
+    supervisor = supervisor_of(other.identity.run_id)
+    zygote = int(Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()[0])
+    os.kill(zygote, signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as threads:
+        asked = threads.submit(container.check_output, ["echo", "ran"])
+        time.sleep(0.2)  # until the zygote has been asked, and stands still
+        os.kill(zygote, signal.SIGKILL)
+        assert asked.result(20) == "ran"
+
+
+def cgroups_of_command(container: Container) -> str:
+    """On the host: where its process 2 is."""
+    (command,) = Path(f"/proc/{container.pid}/task/{container.pid}/children").read_text().split()
+    return Path(f"/proc/{command}/cgroup").read_text()
 
 
 def test_a_command_that_runs_while_the_supervisor_dies_ends_with_an_error(

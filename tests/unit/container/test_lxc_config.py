@@ -31,8 +31,7 @@ def spec(**fields: Any) -> ContainerSpec:
 def place(**fields: Any) -> Place:
     values: dict[str, Any] = {
         "name": "box-1",
-        "directory": Path("/store/runs/r/box-1"),
-        "shown": Path("/store/runs/r/box-1"),
+        "files": Path("/store/runs/r/box-1"),
         "idmap": MAP,
         "overlay": Overlay((Path("/store/l/base"), Path("/store/l/top")), Path("/store/runs/r/box-1/upper")),
         "interface": ETH,
@@ -72,7 +71,7 @@ class Parsed:
 
 def parsed(made: ContainerSpec | None = None, **where: Any) -> Parsed:
     made = made or spec()
-    wanted = [entry.wanted for entry in entries(made, place().shown)]
+    wanted = [entry.wanted for entry in entries(made, place().files)]
     # Where there are no links, each thing is mounted where it is wanted.
     points = tuple(MountPoint(each.target.strip("/")) for each in wanted)
     return Parsed(render(lxc_items(made, place(**{"mount_points": points, **where}))))
@@ -122,14 +121,14 @@ class TestMounts:
 
     def test_only_what_is_fresh_is_left_for_lxc_to_make(self) -> None:
         made = spec(tmpfs=(("/data", ""), ("/data/inner", "")))
-        wanted = [entry.wanted for entry in entries(made, place().shown)]
+        wanted = [entry.wanted for entry in entries(made, place().files)]
         points = tuple(MountPoint(each.target.strip("/"), each.target == "/data/inner") for each in wanted)
         made_by_lxc = [path for path, found in parsed(made, mount_points=points).mounts.items() if found[2] & CREATE]
         assert made_by_lxc == ["data/inner"]
 
     def test_the_outer_ones_come_first_wherever_they_lead(self) -> None:
         made = spec(tmpfs=(("/a/b/c", ""), ("/a", "")))
-        points = [MountPoint(entry.wanted.target.strip("/")) for entry in entries(made, place().shown)]
+        points = [MountPoint(entry.wanted.target.strip("/")) for entry in entries(made, place().files)]
         points[-2:] = [MountPoint("x"), MountPoint("x/y")]
         assert [each for each in parsed(made, mount_points=tuple(points)).mounts if each[0] == "x"] == ["x", "x/y"]
 
@@ -190,8 +189,10 @@ class TestConfinement:
         assert len(parsed(spec(**fields)).all("lxc.hook.post-stop")) == 1
         assert parsed().all("lxc.hook.post-stop") == []
 
-    def test_a_seccomp_profile_is_always_used(self) -> None:
-        assert parsed().one("lxc.seccomp.profile") == "/store/runs/r/box-1/seccomp"
+    def test_lxc_puts_the_filter_of_system_calls_on_only_where_its_init_cannot(self) -> None:
+        assert parsed(spec(init=False)).one("lxc.seccomp.profile") == "/store/runs/r/box-1/seccomp"
+        assert parsed(spec(init=False, groups=(4,))).all("lxc.seccomp.profile") == []
+        assert parsed().all("lxc.seccomp.profile") == []
 
     def test_what_tells_of_the_host_is_masked_unless_privileged(self) -> None:
         mounts = parsed().mounts

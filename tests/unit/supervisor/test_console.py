@@ -45,6 +45,18 @@ def test_nothing_there_is_not_the_end(console: Console, pipe: tuple[int, int]) -
     assert content(console) == b""
 
 
+def test_a_container_that_says_nothing_has_no_file(console: Console, pipe: tuple[int, int]) -> None:
+    console.take(pipe[0])
+    assert (content(console), console.tail(), console.path.exists()) == (b"", "", False)
+
+
+def test_who_follows_a_silent_container_reads_what_comes(console: Console, pipe: tuple[int, int]) -> None:
+    with console.follow(), os.fdopen(console.open(), "rb") as file:
+        os.write(pipe[1], b"at last")
+        console.take(pipe[0])
+        assert file.read() == b"at last"
+
+
 def test_the_end_is_told(console: Console) -> None:
     reader, writer = os.pipe()
     os.write(writer, b"last")
