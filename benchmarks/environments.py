@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import fcntl
 import hashlib
 import importlib.util
@@ -27,6 +28,11 @@ def use_own_if_lacking(modules: Sequence[str]) -> None:
     if Path(sys.prefix) == python.parent.parent:
         raise SystemExit(f"{python} lacks one of {', '.join(modules)}; remove {sys.prefix} and run again")
     os.execv(python, [str(python), *sys.argv])
+
+
+def compile_package() -> None:
+    """Have bytecode of the plugin, as there is of all that pip installs, but for what is editable."""
+    compileall.compile_dir(HERE.parent / "pytest_lxcontainer", quiet=1)
 
 
 def peers_python() -> Path:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from docker_daemon import daemon_pid, docker_daemon
-from environments import peers_python, use_own_if_lacking, version
+from environments import compile_package, peers_python, use_own_if_lacking, version
 from lines import Line, table
 from plot import svg
 from surroundings import linux, prepare, said, scratch_directory
@@ -38,6 +38,7 @@ def main(argv: Sequence[str]) -> int:
     use_own_if_lacking([module for part in options.parts for module in NEEDS[part]])
     from measures import FULL, PARTS, QUICK, Bench
 
+    compile_package()
     lines: list[Line] = []
     with scratch_directory() as scratch, peers(options, scratch) as others:
         scale = QUICK if options.quick else FULL

@@ -59,7 +59,7 @@ class Suite:
             "BENCH_IMAGE": self.image,
             "BENCH_TESTS": str(self.tests),
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONDONTWRITEBYTECODE": "",
             **self.environment,
         }
 

@@ -17,7 +17,7 @@ from pytest_lxcontainer.provision import Provisioner, Settings, parse_mirrors
 
 from ..fakes.images import OCI_LAYER, Entry, Layer, image, layer, push
 from ..fakes.registry import FakeRegistry
-from .leaks import Leaks
+from .leaks import Leaks, supervisor_of
 
 BUSYBOX = "busybox:latest"
 Make = Callable[..., Container]
@@ -121,6 +121,14 @@ def wait_until(condition: Any, timeout: float = 5.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"not within {timeout:g} s"
         time.sleep(0.01)
+
+
+def lxc_log_of(provisioner: Provisioner, name: str) -> Path:
+    """What LXC has written of container *name*: root's is in memory, where the run's supervisor sees it."""
+    run_id = provisioner.identity.run_id
+    if as_root():
+        return Path(f"/proc/{supervisor_of(run_id)}/root/run/lxt{run_id}/c/{name}/lxc.log")
+    return provisioner.layout.run_dir(run_id) / name / "lxc.log"
 
 
 def is_alive(pid: int) -> bool:

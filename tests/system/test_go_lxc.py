@@ -8,7 +8,7 @@ import pytest
 
 from pytest_lxcontainer import Container, errors, wait
 
-from .conftest import Runner
+from .conftest import Runner, lxc_log_of
 
 
 def test_containers_stop_and_are_destroyed_from_several_threads_at_once(run: Runner) -> None:
@@ -45,7 +45,6 @@ def test_a_start_has_nothing_of_other_containers_open(run: Runner) -> None:
     for number in range(3):
         run(name=f"box-{number}").exec(["true"])
     box = run()
-    directory = run.provisioner.layout.upper_dir(run.provisioner.identity.run_id, box.id).parent
-    log = (directory / "lxc.log").read_text()
+    log = lxc_log_of(run.provisioner, box.id).read_text()
     assert "INFO     lsm" in log
     assert "inherited fd" not in log

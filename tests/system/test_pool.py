@@ -22,7 +22,7 @@ from pytest_lxcontainer.errors import LxContainerError, StartFailedError, WaitTi
 from pytest_lxcontainer.supervisor.host import writable_base
 
 from ..fakes.images import Dir, Entry, File
-from .conftest import BUSYBOX, wait_until
+from .conftest import BUSYBOX, lxc_log_of, wait_until
 
 
 def was_pooled(container: Container) -> bool:
@@ -342,7 +342,7 @@ def test_one_that_dies_in_the_pool_is_not_given_to_anybody(ask: Asker) -> None:
     ask(coming=1, **settings)
     wait_until(lambda: ask.spares() != [])
     (spare,) = ask.spares()
-    log = ask.provisioner.layout.run_dir(ask.provisioner.identity.run_id) / spare / "lxc.log"
+    log = lxc_log_of(ask.provisioner, spare)
     wait_until(lambda: "ended on error (3)" in log.read_text())
     container = ask(coming=1, **settings)
     assert not was_pooled(container) and container.exec("true").exit_code == 0
