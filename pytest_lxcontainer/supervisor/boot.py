@@ -94,7 +94,9 @@ class Boot:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     return False
-                await wait([self.monitor_pidfd, *self._herald.fds], left if self._herald.speaks else pause)
+                # An ordinary user may look at what is executed a moment later only.
+                tells = self._herald.speaks and not self._herald.executed
+                await wait([self.monitor_pidfd, *self._herald.fds], left if tells else pause)
         finally:
             self._herald.close()
         return True

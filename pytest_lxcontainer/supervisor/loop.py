@@ -77,8 +77,9 @@ class Loop:
     def _poll(self) -> None:
         fds = [key.fd for key, _ in self._selector.select(self._until_next_timer())]
         # Who waits is looked up before anybody goes on, who may close a descriptor and wait for another of its number.
-        for fd, waiter in [(fd, waiter) for fd in fds for waiter in self._waiters.get(fd, ())]:
-            self._resume(waiter, frozenset([fd]))
+        woken = [(waiter, frozenset([fd])) for fd in fds for waiter in self._waiters.get(fd, ())]
+        for waiter, ready in woken:
+            self._resume(waiter, ready)
         now = time.monotonic()
         while self._timers and self._timers[0][0] <= now:
             self._resume(heapq.heappop(self._timers)[2], frozenset())

@@ -64,8 +64,8 @@ class Stock(Generic[Clone]):
     """What there is of one demand.
 
     *coming* are the requests still expected, by process; *making* counts clones that are being made, and *bells*
-    (eventfd(2)) are rung for who waits for one. *size* is in bytes, 0 until a clone was there to be measured. *asked* is
-    the serial number of the latest request.
+    (eventfd(2)) are rung for who waits for one. *size* is in bytes, 0 until a clone was there to be measured. *asked*
+    is the serial number of the latest request.
     """
 
     spec: ContainerSpec

@@ -35,13 +35,21 @@ def settings(store: Path, mirror: str) -> Settings:
 
 @pytest.fixture(scope="session")
 def provisioner(settings: Settings) -> Iterator[Provisioner]:
-    """One run for all tests of this process; it has had a container, so that what containers share is there."""
+    """One run for all tests of this process; it has had containers, so that what containers share is there.
+
+    With *init*, and without: then LXC makes its cgroups, in whatever hierarchies there are.
+    """
     with Provisioner(settings) as provisioner:
-        first = provisioner.run(BUSYBOX)
-        directory = provisioner.layout.run_dir(provisioner.identity.run_id) / first.id
-        first.destroy()
-        wait_until(lambda: not directory.exists())
+        for init in (True, False):
+            first = provisioner.run(BUSYBOX, "sleep 1000", init=init)
+            directory = provisioner.layout.run_dir(provisioner.identity.run_id) / first.id
+            first.destroy()
+            wait_until(directory_is_gone(directory))
         yield provisioner
+
+
+def directory_is_gone(path: Path) -> Callable[[], bool]:
+    return lambda: not path.exists()
 
 
 class Runner:

@@ -15,7 +15,7 @@ from ...container.seccomp import program
 from ...errors import HostNotReadyError
 from .finding import Finding, lack, note, ok
 
-OLDEST_LXC = (4, 0)
+OLDEST_LXC = (5, 0)
 SBIN = "/usr/sbin:/sbin:/usr/bin:/bin"
 USER_NICS = (
     "/usr/libexec/lxc/lxc-user-nic",
