@@ -174,6 +174,14 @@ def _remove(directory: str) -> bool:
     return True
 
 
+def thaw_below(directory: Path) -> None:
+    """Let go on what stands still in the cgroup *directory*, or below: on v1 not even SIGKILL ends it before."""
+    for path, _, files in os.walk(directory):
+        if "freezer.state" in files:
+            with suppress(OSError):  # it is gone, or the root's, which cannot be frozen
+                Path(path, "freezer.state").write_text("THAWED")
+
+
 def processes_below(directory: Path) -> set[int]:
     """Every process in the cgroup *directory* and those below it."""
     found: set[int] = set()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from ..container.cgroups import processes_below, remove_tree
+from ..container.cgroups import processes_below, remove_tree, thaw_below
 from ..network.bridge import PREFIX, delete_link, links_of
 from .owner import Owner
 
@@ -82,8 +82,10 @@ def _is_locked(fd: int) -> bool:
 
 
 def _remove_run(directory: Path, discard: Callable[[Path], None]) -> None:
-    for cgroup in _noted(directory / "cgroups"):
-        clear_cgroup(Path(cgroup))
+    cgroups = [Path(cgroup) for cgroup in _noted(directory / "cgroups")]
+    for work in (thaw_below, clear_cgroup):
+        for cgroup in cgroups:
+            work(cgroup)
     _kill_processes_of(directory)
     if os.geteuid() == 0:
         for name in links_of(directory.name):

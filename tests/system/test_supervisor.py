@@ -98,6 +98,28 @@ def test_with_the_supervisor_its_containers_die_and_the_next_run_clears_up(
     leaks.assert_nothing_new()
 
 
+@pytest.mark.needs_cgroups
+def test_what_stands_still_when_the_supervisor_dies_goes_too(settings: Settings, leaks: Leaks) -> None:
+    """A test's, and the pool's: on v1 of cgroups not even SIGKILL ends what is frozen."""
+    with Provisioner(settings) as provisioner:
+        frozen = provisioner.run(BUSYBOX)
+        frozen.freeze()
+        pid = frozen.pid
+        os.kill(supervisor_of(provisioner.identity.run_id), signal.SIGKILL)
+        wait_until(lambda: not is_supervised(provisioner.identity.run_id))
+    sweep(settings)
+    assert pid is not None
+    wait_until(lambda: not is_alive(pid))
+    leaks.assert_nothing_new()
+
+
+def is_supervised(run_id: str) -> bool:
+    try:
+        return is_alive(supervisor_of(run_id))
+    except StopIteration:
+        return False
+
+
 def test_a_zygote_that_is_killed_is_replaced(other: Provisioner) -> None:
     before = other.run(BUSYBOX)
     supervisor = supervisor_of(other.identity.run_id)
