@@ -96,9 +96,9 @@ class Zygote:
             theirs.close()
         return answer
 
-    def renew(self) -> None:
-        """Let another take its place if it was killed."""
-        if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+    def renew(self, pid: int) -> None:
+        """Let another take its place, if it is *pid* still, which was killed: its sockets close before it has ended."""
+        if self.pid == pid:
             self.close()
             self._begin()
             if self._hidden is not None:
@@ -110,6 +110,7 @@ class Birth:
 
     def __init__(self, zygote: Zygote, request: _Request, fds: Sequence[int]) -> None:
         self._zygote, self._request, self._fds = zygote, request, fds
+        self._asked = zygote.pid
         self._answer = zygote.ask(request, fds)
 
     def fileno(self) -> int:
@@ -121,7 +122,7 @@ class Birth:
         try:
             return _answered(self._answer)
         except ConnectionError:  # somebody has killed the zygote, and nothing was made
-            self._zygote.renew()
+            self._zygote.renew(self._asked)
             return _answered(self._zygote.ask(self._request, self._fds))
 
 
