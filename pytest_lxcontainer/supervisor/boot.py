@@ -74,6 +74,11 @@ class Boot:
             birth = liblxc.start_monitor(zygote, plan, fds)
             await wait([birth.fileno()])
             monitor = birth.pid()
+        except OSError:
+            os.close(output)
+            os.close(stdin)
+            herald.close()
+            raise
         finally:
             herald.theirs.close()
             os.close(output_theirs)

@@ -105,9 +105,18 @@ class SupervisorClient(WorkClient, ControlClient):
             idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
-        if self._process is not None and self._process.poll() is None:
-            # It belongs to the run and outlives the process that happened to start it: not an error to warn of.
-            self._process.returncode = 0
+        if self._beginning is not None:
+            self._leave(self._beginning)
+        if self._process is not None:
+            self._leave(self._process)
+
+    @staticmethod
+    def _leave(process: subprocess.Popen[bytes]) -> None:
+        """Let a supervisor go on: it belongs to the run, and outlives the process that happened to start it."""
+        if process.stdout is not None:
+            process.stdout.close()
+        if process.poll() is None:
+            process.returncode = 0  # not an error to warn of
 
     def create(self, spec: ContainerSpec) -> Status:
         """See `Backend`."""

@@ -137,7 +137,7 @@ class Life:
     def _mount_points(self, wanted: Sequence[Wanted]) -> tuple[MountPoint, ...]:
         """Where its mounts go: in a layer for all that are alike, but in its own files where it has some already."""
         overlay = self.overlay()
-        if not self.spec.mounts and not any(os.scandir(overlay.upper_dir)):
+        if not self.spec.mounts and not os.listdir(overlay.upper_dir):
             layer, points = self._mount_layers.find(self.name, overlay.lower_dirs, self.idmap, wanted)
             shown = self._base.with_layer(None if layer is None else self._mount_layers.seen(layer))
             if not shown.too_long:
@@ -185,6 +185,9 @@ class Life:
             own = self._own_cgroups is not None
             plan = Plan(self.files, self.spec, rejoins=self.host.makes_cgroups and not own, waits=own)
             boot = self.boot = await Boot.begin(self._zygote, plan, self.console)
+        except OSError:  # the kernel makes no more processes, or descriptors
+            self._phase = "STOPPED"
+            raise
         finally:
             self._is_beginning = False
         if self._killed:  # meanwhile
