@@ -1,9 +1,9 @@
 """The system calls that no process of a container may make: seccomp(2).
 
-`denied` is the policy, and the one place where it is stated. LXC reads it as text (`profile`) and puts it on the
-container's command. Commands that `exec` brings in get the same from `program`, which `attach.confine` puts on the
-calling process: in the container's user namespace, where the caller still has CAP_SYS_ADMIN, and before it becomes the
-user of the command.
+`denied` is the policy, and the one place where it is stated. `attach.confine` puts it on the calling process as a
+`program`: LXC's init, and what brings commands of `exec` in, in the container's user namespace, where these still have
+CAP_SYS_ADMIN, and before they become the user of the command. Where LXC itself starts the command, it reads the policy
+as text (`profile`).
 
 What is denied follows Docker's default profile (https://docs.docker.com/engine/security/seccomp/): what is not
 namespaced, what few programs use and attacks on the kernel like, and what makes namespaces within namespaces.
@@ -68,6 +68,10 @@ class Denial:
     value: int = 0
 
 
+FORCED_UMOUNT = Denial("umount2", errno.EACCES, argument=1, mask=1, value=1)
+"""MNT_FORCE, for those who may unmount at all: what ``reject_force_umount`` is in a `profile`."""
+
+
 def denied(capabilities: Set[str]) -> Iterator[Denial]:
     """What a container whose processes may have *capabilities* (LXC's names) may not call."""
     yield from (Denial(call) for call in NEVER)
@@ -116,6 +120,8 @@ def program(capabilities: frozenset[str]) -> bytes:
             library.seccomp_arch_add(context, architecture)
         for each in denied(capabilities):
             _add(library, context, each)
+        if "sys_admin" in capabilities:
+            _add(library, context, FORCED_UMOUNT)
         fd = os.memfd_create("lxcontainer-seccomp")
         try:
             _check(library.seccomp_export_bpf(context, fd), "export")

@@ -45,6 +45,8 @@ def typed(request: int) -> int:
         (ORDINARY, lambda: _libc.unshare(0x10000000), 1),
         (ORDINARY, lambda: _libc.unshare(0), 1),
         (ALL, lambda: _libc.unshare(0), 0),
+        (ALL, lambda: _libc.umount2(b"/no/such/mount", 0), 2),
+        (ALL, lambda: _libc.umount2(b"/no/such/mount", 1), 13),
         (ORDINARY, lambda: opened(40), 1),
         (ORDINARY, lambda: opened(socket.AF_UNIX), 0),
         (ORDINARY, lambda: typed(seccomp.TIOCSTI), 1),
