@@ -164,16 +164,27 @@ def _serve(door: socket.socket, roles: Mapping[str, Role], supervisor: int) -> N
         try:
             if role == _FOLLOW:
                 _follow(fds[0], *arguments)
-                parcel.answer(answer, os.getpid())
-            elif (_cloned_into(fds[-1], home, clone) if inside else checked(clone())) == 0:
-                door.close()
-                os.close(home)
-                _play(answer, roles[role], supervisor, fds, arguments)
+                _say(answer, os.getpid())
+            else:
+                pid = _cloned_into(fds[-1], home, clone) if inside else checked(clone())
+                if pid == 0:
+                    door.close()
+                    os.close(home)
+                    _play(answer, roles[role], supervisor, fds, arguments)
+                _say(answer, pid)
         except OSError as error:
-            parcel.answer(answer, 0, error.errno or errno.EIO)
+            _say(answer, 0, error.errno or errno.EIO)
         answer.close()
         for fd in fds:
             os.close(fd)
+
+
+def _say(answer: socket.socket, pid: int, code: int = 0) -> None:
+    """Tell who asked, unless somebody else has."""
+    try:
+        parcel.answer(answer, pid, code)
+    except ConnectionError:
+        pass
 
 
 def _follow(namespace: int, hidden: str | None) -> None:
@@ -201,11 +212,11 @@ def _cloned_into(inside: int, home: int, clone: CloneSibling) -> int:
 def _play(
     answer: socket.socket, role: Role, supervisor: int, fds: Sequence[int], arguments: tuple[object, ...]
 ) -> NoReturn:
-    """Be a new process. It answers itself: who has no answer, since the zygote was killed, has no process either."""
+    """Be a new process. It answers as its zygote does, either of which may be killed before it comes to that."""
     code = 1
     try:
         # Its number where the supervisor is, whatever that is in a namespace it was born in.
-        parcel.answer(answer, int(os.readlink("/proc/self")))  # noqa: PTH115 - without what pathlib brings along
+        _say(answer, int(os.readlink("/proc/self")))  # noqa: PTH115 - without what pathlib brings along
         answer.close()
         code = role(supervisor, fds, *arguments)
     finally:

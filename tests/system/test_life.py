@@ -16,7 +16,7 @@ import pytest
 from pytest_lxcontainer import Container, Provisioner, Settings, wait
 from pytest_lxcontainer.errors import NotRunningError, WaitTimeoutError
 
-from .conftest import BUSYBOX, Runner, wait_until
+from .conftest import BUSYBOX, Runner, directory_is_gone, wait_until
 
 
 def test_it_runs_until_it_is_destroyed(run: Runner) -> None:
@@ -120,6 +120,22 @@ def test_what_does_not_become_ready_says_what_was_awaited(run: Runner) -> None:
     assert caught.value.awaited == "port 9 to accept connections"
     assert "Connection refused" in caught.value.last_seen
     assert "alive" in str(caught.value)
+
+
+def test_destroying_it_as_a_command_begins_takes_no_longer(provisioner: Provisioner, run: Runner) -> None:
+    slowest = 0.0
+    with ThreadPoolExecutor(1) as threads:
+        for number in range(40):
+            box = run()
+            directory = provisioner.layout.run_dir(provisioner.identity.run_id) / box.id
+            command = threads.submit(box.exec, "sleep 1000")
+            time.sleep(number * 0.0001)
+            begin = time.monotonic()
+            box.destroy()
+            wait_until(directory_is_gone(directory), timeout=10)
+            slowest = max(slowest, time.monotonic() - begin)
+            command.exception(10)  # or it was killed with the container: either is fine
+    assert slowest < 3  # else it was waited for until patience was at its end
 
 
 def test_containers_start_from_several_threads_at_once(run: Runner) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from pytest_lxcontainer.container import zygote as zygote_module
 from pytest_lxcontainer.container.zygote import Zygote
 
 TIMEOUT = 20.0
@@ -110,6 +111,17 @@ def test_a_process_has_what_a_fork_of_the_caller_would_have() -> None:
     found = told(zygote)
     zygote.close()
     assert found["umask"] == 0o027 and found["ignored"] and found["cwd"] == str(Path.cwd())
+
+
+def test_a_process_that_is_killed_before_it_can_answer_is_known_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As one that is born in a container that is being destroyed: unless it is waited for, the kernel keeps its init.
+    monkeypatch.setattr(zygote_module, "_play", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    zygote = Zygote({"report": report})
+    before = zygote.pid
+    pid = zygote.fork("report", (), ())
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+    assert zygote.pid == before
+    zygote.close()
 
 
 def test_a_role_that_fails_is_an_exit_code(zygote: Zygote) -> None:
