@@ -181,7 +181,7 @@ def _serve(door: socket.socket, roles: Mapping[str, Role], supervisor: int) -> N
 
 def _say(answer: socket.socket, pid: int, code: int = 0) -> None:
     """Tell who asked, unless somebody else has."""
-    try:
+    try:  # noqa: SIM105 - contextlib is one of those that bring much along
         parcel.answer(answer, pid, code)
     except ConnectionError:
         pass
