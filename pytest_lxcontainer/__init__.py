@@ -38,6 +38,7 @@ _HOMES = {
     "Limits": "container.limits",
     "MiB": "container.units",
     "Mount": "container.settings",
+    "PrivateNetwork": "container.private_network",
     "Provisioner": "provision",
     "Reference": "image.reference",
     "Settings": "provision",

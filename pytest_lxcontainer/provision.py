@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -184,7 +184,7 @@ class Provisioner:
         command: Any = None,
         *,
         name: str | None = None,
-        group: str | None = None,
+        group: str | Sequence[str] | None = None,
         share: Share | None = None,
         coming: int | None = None,
         **settings: Any,
@@ -192,7 +192,8 @@ class Provisioner:
         """A new container of *image* that has its directory and address, and is not started.
 
         A template is made first where there is none yet, and its settings are the defaults. *name* is the host name.
-        Containers of one *group* resolve one another by name. With *share* it is the one that
+        Containers of one *group* reach one another and resolve one another by name; several words are a path, and those
+        of a group do so with those of the ones that it is in (`supervisor.neighbours`). With *share* it is the one that
         other processes of the run have, or are to have, in common with this (`SharedContainer`). With
         *coming*, so many more that are the same will be asked for soon, and it may be one that was started ahead
         (`PooledContainer`). The rest is as in
@@ -201,19 +202,25 @@ class Provisioner:
         given = {**settings, "command": command}
         wanted = ContainerSettings.of(**(image.with_settings(given) if isinstance(image, Template) else given))
         found = self._image_for(image, wanted.privileged)
+        place = (group,) if isinstance(group, str) else tuple(group or (uuid.uuid4().hex,))
         try:
-            return self._clone(found, wanted, name, group, share or coming)
+            return self._clone(found, wanted, name, place, share or coming)
         except StoreError:
             if is_there(found):
                 raise
         # A prune came before this run could say that it uses the image.
-        return self._clone(self._image_for(image, wanted.privileged), wanted, name, group, share or coming)
+        return self._clone(self._image_for(image, wanted.privileged), wanted, name, place, share or coming)
 
     def _clone(
-        self, pulled: Image, wanted: ContainerSettings, name: str | None, group: str | None, share: Share | int | None
+        self,
+        pulled: Image,
+        wanted: ContainerSettings,
+        name: str | None,
+        group: tuple[str, ...],
+        share: Share | int | None,
     ) -> Container:
         files = self._sandboxes.stack(pulled.lower_dirs, privileged=wanted.privileged)
-        spec = resolve(pulled, files, wanted, name, group or uuid.uuid4().hex)
+        spec = resolve(pulled, files, wanted, name, group)
         backend = self.backend
         self._claim(pulled)
         traits = traits_of(pulled, wanted, spec, self.settings.timeout, self._observer)
@@ -238,7 +245,7 @@ class Provisioner:
         command: Any = None,
         *,
         name: str | None = None,
-        group: str | None = None,
+        group: str | Sequence[str] | None = None,
         **settings: Any,
     ) -> Container:
         """`clone`, then start and wait until it is ready; a container that does not get there is destroyed."""

@@ -32,7 +32,9 @@ SYSTEMD = ("/usr/lib/systemd/systemd", "/lib/systemd/systemd")
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def resolve(image: Image, files: Stack, wanted: ContainerSettings, name: str | None, group: str) -> ContainerSpec:
+def resolve(
+    image: Image, files: Stack, wanted: ContainerSettings, name: str | None, group: tuple[str, ...]
+) -> ContainerSpec:
     """The spec of a container of *image*, whose layers hold *files*; *name* is its host name if the settings have none.
 
     Raises `InvalidSettingsError` for a user that the image does not know, a host name that is none, or when neither
@@ -57,7 +59,8 @@ def resolve(image: Image, files: Stack, wanted: ContainerSettings, name: str | N
         aliases=aliases,
         mounts=tuple((str(each.source), each.target, each.read_only) for each in wanted.mounts),
         tmpfs=tuple(wanted.tmpfs.items()),
-        network=wanted.network,
+        networks=wanted.networks,
+        isolated="isolated" in wanted.network,
         limits=wanted.limits,
         privileged=wanted.privileged,
         cap_add=wanted.cap_add,
@@ -85,7 +88,7 @@ def traits_of(
         conditions = ()
         if healthcheck:
             conditions = (wait.healthy(),)
-        elif image.config.exposed_ports and wanted.network != "none":
+        elif image.config.exposed_ports and wanted.networks:
             conditions = (wait.port(image.config.exposed_ports[0]),)
     return Traits(
         readiness=Readiness(conditions, wanted.timeout or timeout),

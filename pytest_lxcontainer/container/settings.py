@@ -12,8 +12,8 @@ from typing import Any
 from ..errors import InvalidSettingsError
 from .capabilities import capability
 from .limits import Limits
-
-NETWORKS = ("default", "none")
+from .private_network import NETWORKS, PrivateNetwork
+from .spec import DEFAULT_NETWORK
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +50,13 @@ class ContainerSettings:
     *command* replaces the image's CMD and *entrypoint* its ENTRYPOINT (and, as in Docker, its CMD with it): a list is
     argv; a string *command* goes through the image's shell, a string *entrypoint* is split as a shell would.
     *user* is a name, an id, or ``user:group``. *mounts* are `Mount` or ``"HOST:CONTAINER[:ro]"``. *tmpfs* are paths, or
-    a mapping of paths to mount options. *network* is ``"default"`` or ``"none"`` (loopback only). *ports* adds to what
-    the image exposes. *ready* is a condition of `pytest_lxcontainer.wait`, a callable taking the container, or several.
-    *timeout* is the deadline in seconds for starting and becoming ready. *privileged* runs without a user
-    namespace; *cap_add* are names of capabilities(7) beyond Docker's usual ones, or ``"ALL"``. *init* tells whether a
-    small init is process 1, which forwards signals and reaps; without it the command itself is. By default it is left
-    out where the command is an init of its own. *labels* are the user's own notes.
+    a mapping of paths to mount options. *network* is ``"default"``, its test's, which leads to the world where the host
+    lets it; ``"isolated"``, the same without the world; a `PrivateNetwork`; several of these; or ``"none"``, with but
+    the loopback. *ports* adds to what the image exposes. *ready* is a condition of `pytest_lxcontainer.wait`, a
+    callable taking the container, or several. *timeout* is the deadline in seconds for starting and becoming ready.
+    *privileged* runs without a user namespace; *cap_add* are names of capabilities(7) beyond Docker's usual ones, or
+    ``"ALL"``. *init* tells whether a small init is process 1, which forwards signals and reaps; without it the command
+    itself is. By default it is left out where the command is an init of its own. *labels* are the user's own notes.
     """
 
     command: Sequence[str] | str | None = None
@@ -67,7 +68,7 @@ class ContainerSettings:
     aliases: Sequence[str] = ()
     mounts: tuple[Mount, ...] = ()
     tmpfs: Mapping[str, str] = field(default_factory=dict)
-    network: str = "default"
+    network: tuple[str | PrivateNetwork, ...] = (DEFAULT_NETWORK,)
     ports: tuple[int, ...] = ()
     limits: Limits = Limits()
     ready: tuple[Callable[[Any], Any], ...] | None = None
@@ -83,6 +84,12 @@ class ContainerSettings:
         cls.check_names(settings)
         given = {name: value for name, value in settings.items() if value is not None}
         return cls(**{name: _CONVERT.get(name, _same)(value) for name, value in given.items()})
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Names of the networks that it is on."""
+        named = (DEFAULT_NETWORK if each == "isolated" else str(each) for each in self.network if each != "none")
+        return tuple(dict.fromkeys(named))
 
     @classmethod
     def check_names(cls, names: Iterable[str]) -> None:
@@ -143,10 +150,15 @@ def _tmpfs(value: Any) -> dict[str, str]:
     return mounts
 
 
-def _network(value: Any) -> str:
-    if value not in NETWORKS:
-        raise InvalidSettingsError(f"network={value!r} is not known", hint=f"one of: {', '.join(NETWORKS)}")
-    return str(value)
+def _network(value: Any) -> tuple[str | PrivateNetwork, ...]:
+    networks = (value,) if isinstance(value, (str, PrivateNetwork)) else tuple(value)
+    hint = f"one of: {', '.join(NETWORKS)}; or what containers.network(name) gives, or several"
+    for each in networks:
+        if not isinstance(each, PrivateNetwork) and each not in NETWORKS:
+            raise InvalidSettingsError(f"network={each!r} is not known", hint=hint)
+    if not networks or ("none" in networks and len(networks) > 1):
+        raise InvalidSettingsError(f"network={value!r} is both something and nothing", hint=hint)
+    return networks
 
 
 def _ports(value: Any) -> tuple[int, ...]:

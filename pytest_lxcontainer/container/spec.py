@@ -8,21 +8,26 @@ from typing import Any
 
 from .limits import Limits
 
+DEFAULT_NETWORK = "default"
+"""The network of its group that a container is on unless it says otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class ContainerSpec:
     """What to run and around what; plain values only, so that it can travel to another process.
 
     *lower_dirs* are base first. *env* is complete and *command* is argv. *uid*, *gid* and *groups* are ids inside
-    the container. *mounts* are (source, target, read_only); *tmpfs* are (target, options). *network* is
-    ``"default"`` or ``"none"``. Containers with the same *group* resolve one another by *hostname* and *aliases*.
+    the container. *mounts* are (source, target, read_only); *tmpfs* are (target, options). *group* is a path of
+    names, from the whole run to a test, and *networks* are those of the group that it is on: whom it reaches, and
+    resolves by *hostname* and *aliases*, is told in `supervisor.neighbours`. Without *networks* it has but the
+    loopback, and when *isolated* it does not reach the world.
     *volumes* are directories that are made where the layers have none, as *cwd* is. *stop_signal* is a number. With
     *init* the command runs under LXC's own init, else it is process 1 itself, and with *systemd* it is that. With
     *shared*, a key, it is for `Backend.share`, by at most *sharers* processes.
     """
 
     hostname: str
-    group: str
+    group: tuple[str, ...]
     lower_dirs: tuple[str, ...]
     command: tuple[str, ...]
     env: tuple[tuple[str, str], ...] = ()
@@ -33,7 +38,8 @@ class ContainerSpec:
     aliases: tuple[str, ...] = ()
     mounts: tuple[tuple[str, str, bool], ...] = ()
     tmpfs: tuple[tuple[str, str], ...] = ()
-    network: str = "default"
+    networks: tuple[str, ...] = (DEFAULT_NETWORK,)
+    isolated: bool = False
     limits: Limits = Limits()
     privileged: bool = False
     cap_add: tuple[str, ...] = ()

@@ -15,11 +15,11 @@ from .options import chosen_images
 from .pool import coming_after
 from .provisioning import close, provisioner_of
 from .report import track
-from .run import end_run, group_of
-from .shared import GROUP
+from .run import EVERYBODY, end_run, group_of
 
 if TYPE_CHECKING:
     from ..container.container import Container
+    from ..container.private_network import PrivateNetwork
     from ..container.shared import Share
     from ..image.image import Image
     from ..provision import Provisioner
@@ -76,6 +76,13 @@ class Containers:
         """
         settings = {**settings, "command": command, "name": name}
         return started(self._request, self._provisioner, (image, settings))
+
+    @staticmethod
+    def network(name: str) -> PrivateNetwork:
+        """A further network of the test, for ``network=``; the same for the same *name*."""
+        from ..container.private_network import PrivateNetwork
+
+        return PrivateNetwork(name)
 
     def run_all(self, wanted: Mapping[str, Mapping[str, Any]]) -> dict[str, Container]:
         """Start several at once: ``{name: {"image": ..., **settings}}``; returns them by name when all are ready.
@@ -145,7 +152,7 @@ def _made(
     image, settings = choice
     check_names(settings)
     with _host_ready(request.config):
-        group = GROUP if share else group_of(request)
+        group = (EVERYBODY,) if share else group_of(request)
         container = provisioner.clone(image, group=group, share=share, coming=coming, **settings)
     track(request, container)
     request.addfinalizer(container.release)

@@ -43,11 +43,14 @@ class SharedRun:
         return RunIdentity(self.run_id, Owner.parse(self.owner) if self.owner else Owner.of(os.getpid()))
 
 
-def group_of(request: pytest.FixtureRequest) -> str:
-    """What containers have in common that resolve one another: the test, class, module ... of this process."""
-    worker = getattr(request.config, "workerinput", {}).get("workerid")
-    group = request.node.nodeid or "session"
-    return f"{group}@{worker}" if worker else group
+EVERYBODY = "run"
+"""The group that all others are in: of the containers that xdist's workers share."""
+
+
+def group_of(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """Where containers belong: the test, class, module ... of this process, after all that it is in."""
+    worker = getattr(request.config, "workerinput", {}).get("workerid", "")
+    return (EVERYBODY, f"session {worker}".rstrip(), *(node.nodeid for node in request.node.listchain()[1:]))
 
 
 def end_run(config: pytest.Config, reason: str) -> NoReturn:

@@ -12,9 +12,6 @@ from .place import Place
 if TYPE_CHECKING:
     from ..container.shared import Share
 
-GROUP = "run"
-"""Such containers resolve one another by name, whichever worker started them."""
-
 
 def share_of(request: pytest.FixtureRequest, place: Place, image: Any) -> Share:
     """What the workers share by the fixture of *place*, with this *image* and its parameter."""

@@ -11,6 +11,7 @@ import sys
 
 from ..container.launching import COMMAND, LAUNCHER, launch, run_command
 from ..container.monitor import MONITOR, monitor
+from ..container.wiring import WIRE, wire_as_user
 from ..container.zygote import Zygote
 
 
@@ -18,7 +19,7 @@ def main(arguments: list[str]) -> int:
     """Own one run; returns the exit code."""
     run_id, runs_dir, owner = arguments
     os.umask(0o022)
-    zygote = Zygote({MONITOR: monitor, LAUNCHER: launch, COMMAND: run_command})
+    zygote = Zygote({MONITOR: monitor, LAUNCHER: launch, COMMAND: run_command, WIRE: wire_as_user})
     # Only now, since the zygote and all that it makes do without.
     from .serve import ignore_terminal_signals, serve
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..container import liblxc
@@ -26,6 +27,17 @@ ENTERING = 2
 """Commands that each find their own way in; with the next comes a launcher: three cost as much either way."""
 FIRST_MOMENT = 0.02
 """Seconds a command may run without a pause before it counts as started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What is done when init tells that it is there; with *own* cgroups it waits for the way into them.
+
+    *wire* is given its pid, and tells whether it could do its part.
+    """
+
+    own: OwnCgroups | None = None
+    wire: Callable[[int], bool] = lambda _: False
 
 
 class Boot:
@@ -49,7 +61,9 @@ class Boot:
         self.monitor_code: int | None = None
         self.cgroups: dict[str, Path] = {}
         self._herald = herald
-        self._own: OwnCgroups | None = None
+        self._greeting = Greeting()
+        self.wired = False
+        """Whether it reaches whom it should, and nobody else."""
         self.devices: set[str] = set()
         """Paths inside of devices that were added since."""
         self.interfaces: dict[str, str] = {}
@@ -86,14 +100,12 @@ class Boot:
         os.set_blocking(output, False)
         return cls(monitor, console, output, stdin, herald, plan.spec.init)
 
-    async def until_executed(
-        self, hierarchies: Hierarchies, own: OwnCgroups | None, deadline: float, pause: float
-    ) -> bool:
+    async def until_executed(self, hierarchies: Hierarchies, greeting: Greeting, deadline: float, pause: float) -> bool:
         """Wait until the command has been executed, or the monitor has ended; false when *deadline* comes first.
 
-        It is looked at each *pause* seconds, where nothing tells. Init is put into the cgroups that are its *own*.
+        It is looked at each *pause* seconds, where nothing tells.
         """
-        self._own = own
+        self._greeting = greeting
         try:
             while not self.ended() and not self._probe(hierarchies):
                 left = deadline - time.monotonic()
@@ -114,7 +126,7 @@ class Boot:
         if self._herald.speaks:
             if self.init is None and self._herald.init is not None:
                 self.init = self._herald.init
-                self._admit()
+                self._admit(self.init)
             if self._herald.executed and self._herald.command and _is_foreign(self._herald.command):
                 self._adopt(self._herald.command, hierarchies)
             return self.executed
@@ -130,9 +142,10 @@ class Boot:
         self._adopt(command, hierarchies)
         return self.executed
 
-    def _admit(self) -> None:
-        if self._own is not None:
-            with self._own.entries() as entries:
+    def _admit(self, init: int) -> None:
+        self.wired = self._greeting.wire(init)
+        if self._greeting.own is not None:
+            with self._greeting.own.entries() as entries:
                 self._herald.show_in(entries)
 
     def _adopt(self, command: int, hierarchies: Hierarchies) -> None:
@@ -143,7 +156,9 @@ class Boot:
             # namespaces.
             self.entry = command
             self.entry_pidfd = os.pidfd_open(self.entry)
-            self.cgroups = cgroups_of(self.init, hierarchies) if self._own is None else self._own.directories
+            self.cgroups = (
+                cgroups_of(self.init, hierarchies) if self._greeting.own is None else self._greeting.own.directories
+            )
         except OSError:
             return
         self.command = command

@@ -23,18 +23,18 @@ from ..container.seccomp import program
 from ..container.spec import ContainerSpec
 from ..container.stats import Processes, read_stats
 from ..container.target import Target
-from ..container.zygote import Zygote
+from ..network.isolation import admit, confine
 from ..rootfs.mount_points import MountPoint, Wanted
 from ..rootfs.overlay import Overlay, forget_volatile
 from . import refusals
-from .boot import PROBE_INTERVAL, Boot
+from .boot import PROBE_INTERVAL, Boot, Greeting
 from .console import Console
 from .freezing import Freezing
-from .host import Host
 from .leftovers import Leftovers
 from .loop import until_gone, wait
 from .lxc_log import LxcLog
-from .mount_layers import MountLayers
+from .means import Means
+from .neighbours import addresses_of
 from .oom import MemoryGuard, spare
 from .own_cgroups import OwnCgroups
 from .owner import Owner
@@ -52,12 +52,10 @@ KILL_GRACE = 5.0
 class Life:
     """A container's state and everything on the host that is its own."""
 
-    def __init__(
-        self, name: str, spec: ContainerSpec, host: Host, reserved: Reserved, zygote: Zygote, mount_layers: MountLayers
-    ) -> None:
+    def __init__(self, name: str, spec: ContainerSpec, reserved: Reserved, means: Means) -> None:
         self.name = name
         self.spec = spec
-        self.host = host
+        self.host = host = means.host
         self.directory = reserved.directory
         self.files = reserved.files
         self.idmap = reserved.idmap
@@ -75,8 +73,7 @@ class Life:
         self._base = reserved.overlay
         self._layer: Path | None = None
         """What is on top of its layers for its mounts."""
-        self._mount_layers = mount_layers
-        self._zygote = zygote
+        self._means = means
         self._phase = "STOPPED"
         self._killed = False
         self._is_beginning = False
@@ -138,8 +135,8 @@ class Life:
         """Where its mounts go: in a layer for all that are alike, but in its own files where it has some already."""
         overlay = self.overlay()
         if not self.spec.mounts and not os.listdir(overlay.upper_dir):
-            layer, points = self._mount_layers.find(self.name, overlay.lower_dirs, self.idmap, wanted)
-            shown = self._base.with_layer(None if layer is None else self._mount_layers.seen(layer))
+            layer, points = self._means.mount_layers.find(self.name, overlay.lower_dirs, self.idmap, wanted)
+            shown = self._base.with_layer(None if layer is None else self._means.mount_layers.seen(layer))
             if not shown.too_long:
                 self._layer, self._reserved = layer, replace(self._reserved, overlay=shown)
                 return points
@@ -163,7 +160,8 @@ class Life:
         self._phase, self.exit_code, self.reason, self._killed = "STARTING", None, "", False
         boot = await self._begin()
         begun()
-        if not await boot.until_executed(self.host.hierarchies, self._own_cgroups, deadline, pause):
+        greeting = Greeting(self._own_cgroups, self._wire_now)
+        if not await boot.until_executed(self.host.hierarchies, greeting, deadline, pause):
             boot.kill_init()
             await self.until_ended(KILL_GRACE)
             raise refusals.start_took_too_long(self.name, timeout, self._log.problems)
@@ -171,6 +169,7 @@ class Life:
         if self.boot is boot:
             self.freezing.begin(freezer_in(self._own(boot)))
             self.guard_memory()
+        await self._wire(boot)
         await boot.first_moment(KILL_GRACE, pause)
         if boot.ended():
             self._check_start(boot)
@@ -184,7 +183,7 @@ class Life:
         try:
             own = self._own_cgroups is not None
             plan = Plan(self.files, self.spec, rejoins=self.host.makes_cgroups and not own, waits=own)
-            boot = self.boot = await Boot.begin(self._zygote, plan, self.console)
+            boot = self.boot = await Boot.begin(self._means.zygote, plan, self.console)
         except OSError:  # the kernel makes no more processes, or descriptors
             self._phase = "STOPPED"
             raise
@@ -193,6 +192,39 @@ class Life:
         if self._killed:  # meanwhile
             boot.kill_init()
         return boot
+
+    def _wire_now(self, init: int) -> bool:
+        """Have it reach whom it should before its command is there, if that can be; tells whether it could."""
+        try:
+            return self.address is None or self._means.wires.send_now(init, self._wiring())
+        except OSError:  # the second attempt tells
+            return False
+
+    async def _wire(self, boot: Boot) -> None:
+        """Have it reach whom it should, where that has not been done yet."""
+        if boot.wired or boot.entry is None or self.address is None:
+            return
+        try:
+            await self._means.wires.send(boot.entry, self._wiring())
+        except OSError as error:
+            if not boot.ended():
+                boot.kill_init()
+                await self.until_ended(KILL_GRACE)
+                problem = f"its network could not be set up: {error.strerror}"
+                raise refusals.start_failed(self.name, None, problem, "") from None
+        boot.wired = True
+
+    def _wiring(self) -> tuple[bytes, ...]:
+        assert self.address is not None  # else there is nothing to reach
+        peers = addresses_of(self._means.neighbours.of(self))
+        return (*confine(self.address.bridge), *admit(peers))
+
+    async def rewire(self, messages: Sequence[bytes]) -> None:
+        """Change whom it reaches, if it runs; what fails, fails since it is ending."""
+        boot = self.boot
+        if boot is not None and boot.wired and boot.entry is not None and not boot.ended():
+            with suppress(OSError):
+                await self._means.wires.send(boot.entry, messages)
 
     def _check_start(self, boot: Boot) -> None:
         """Raise `StartFailedError` unless the command was executed before the monitor ended."""
@@ -361,7 +393,7 @@ class Life:
         """Start a command in it; returns its pid, for the caller to wait for."""
         try:
             boot = self.thawed()
-            return await boot.launch(self._zygote, self._target_of(boot), spec, stdio)
+            return await boot.launch(self._means.zygote, self._target_of(boot), spec, stdio)
         except OSError as error:
             why = f"cannot run {spec.args[0]}: {error.strerror}"
             raise refusals.not_running(self.status(), why, self.console.tail(2000)) from None

@@ -144,7 +144,7 @@ class Pool(Generic[Clone]):
         self._is_closed = True
 
     def _stock(self, spec: ContainerSpec, preparation: Preparation) -> Stock[Clone]:
-        spec = replace(spec, group="")
+        spec = replace(spec, group=())
         key = (spec, json.dumps(asdict(preparation)))
         if key not in self._stocks:
             self._stocks[key] = Stock(spec, preparation)

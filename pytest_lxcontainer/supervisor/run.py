@@ -19,6 +19,7 @@ from ..errors import InvalidSettingsError, LxContainerError
 from ..network import names
 from ..network.addresses import AddressPool
 from ..network.bridge import PREFIX, create_bridge, delete_link, permitted_bridge
+from ..network.isolation import admit, expel
 from ..network.leases import Lease
 from ..rootfs.idmap import IdMap
 from ..rootfs.overlay import Overlay
@@ -28,11 +29,14 @@ from .host import Host
 from .janitor import Janitor
 from .life import Life
 from .loop import Loop
+from .means import Means
 from .mount_layers import DIRECTORY as MOUNT_LAYERS
 from .mount_layers import MountLayers
+from .neighbours import Neighbours, addresses_of
 from .reserved import Reserved
 from .sweep import clear_cgroup, remove_alias, remove_directory
 from .view import CGROUPS, View
+from .wires import Wires
 
 POOL = -1
 """The creator of a container that nobody has asked for yet."""
@@ -49,6 +53,7 @@ class Run:
         self.host = host
         self.loop = loop
         self.lives: dict[str, Life] = {}
+        self.neighbours = Neighbours()
         self._zygote = zygote
         self._leaving = 0
         self._count = 0
@@ -61,6 +66,7 @@ class Run:
         (directory / "alias").write_text(str(self._alias))
         self._view = self._make_view() if host.is_root else None
         self._mount_layers = MountLayers(directory / MOUNT_LAYERS, partial(self._seen, root=directory))
+        self._means = Means(host, zygote, self._mount_layers, Wires(zygote, is_root=host.is_root), self.neighbours)
         self.note_cgroups()
 
     def _make_view(self) -> View:
@@ -102,20 +108,21 @@ class Run:
             files=directory if self._view is None else self._view.make(name),
             idmap=idmap,
             overlay=self._overlay(spec, directory),
-            address=self.pool().hold() if spec.network != "none" else None,
+            address=self.pool().hold() if spec.networks else None,
             pair=f"{PREFIX}{self.run_id}{_base36(number)}" if self.host.is_root else None,
             cgroup=f"{self.cgroup}/{name}",
             creator=creator,
             stage=self._view.path if self._view is not None else None,
         )
-        life = Life(name, spec, self.host, reserved, self._zygote, self._mount_layers)
+        life = Life(name, spec, reserved, self._means)
         self.lives[name] = life
         (life.files / "hostname").write_text(spec.hostname + "\n")
         (life.files / "resolv.conf").write_text(self._resolv_conf)
-        self._write_hosts(spec.group)
-        for each in OWN_FILES:
+        if peers := self._introduce(life):
+            self.loop.spawn(_rewire(peers, admit(addresses_of([life]))))
+        for file in OWN_FILES:
             # As in every other container, its root may change them.
-            os.chown(life.files / each, idmap.host_uid(0), idmap.host_gid(0))
+            os.chown(life.files / file, idmap.host_uid(0), idmap.host_gid(0))
         return life
 
     def _make_directory(self, name: str, idmap: IdMap) -> Path:
@@ -193,26 +200,27 @@ class Run:
             self._pool = AddressPool(bridge)
         return self._pool
 
-    def _write_hosts(self, group: str) -> None:
-        """Bring /etc/hosts of every container of *group* up to date, in place, since they are bind-mounted."""
-        peers = [life for life in self.lives.values() if life.spec.group == group]
-        for life in peers:
-            entries = [
-                (address, (peer.spec.hostname, *peer.spec.aliases))
-                for peer in sorted(peers, key=lambda each: each is not life)
-                for address in peer.status().ips
-            ]
-            _rewrite(life.files / "hosts", names.hosts(entries))
-
-    def join(self, life: Life, group: str) -> None:
-        """Put a container into *group*."""
+    async def join(self, life: Life, group: tuple[str, ...]) -> None:
+        """Put a container, which was alone, into *group*, where it still is."""
+        self.neighbours.leave(life)
         life.spec = replace(life.spec, group=group)
-        self._write_hosts(group)
+        peers = self._introduce(life)
+        await life.rewire(admit(addresses_of(peers)))
+        await _rewire(peers, admit(addresses_of([life])))
+
+    def _introduce(self, life: Life) -> list[Life]:
+        """Have a container and its peers know one another by name; returns these."""
+        self.neighbours.join(life)
+        peers = self.neighbours.of(life)
+        for each in (life, *peers):
+            self.neighbours.write_hosts(each)
+        return peers
 
     def destroy(self, name: str) -> None:
         """Kill a container now, and give back what it had as soon as it is dead."""
         life = self.lives.pop(name, None)
         if life is not None:
+            self.neighbours.leave(life)
             life.kill()
             self._leaving += 1
             self.loop.spawn(self._remove(life))
@@ -224,8 +232,10 @@ class Run:
                 for number in range(len(life.spec.mounts)):
                     self._view.hide(f"{life.name}.{number}")
                 self._view.remove(life.name)
-            if life.spec.group and self.lives:
-                self._write_hosts(life.spec.group)
+            peers = self.neighbours.of(life)
+            for each in peers:
+                self.neighbours.write_hosts(each)
+            await _rewire(peers, expel(addresses_of([life])))
             self._janitor.remove(life.directory)
         finally:
             self._leaving -= 1
@@ -264,7 +274,7 @@ class Run:
             life.name: {
                 "image": life.spec.image,
                 "state": life.state,
-                "group": life.spec.group,
+                "group": " ".join(life.spec.group[-1:]),
                 "ips": list(life.status().ips),
             }
             for life in self.lives.values()
@@ -272,20 +282,14 @@ class Run:
         }
 
 
+async def _rewire(lives: Sequence[Life], messages: Sequence[bytes]) -> None:
+    for each in lives:
+        await each.rewire(messages)
+
+
 def _where_i_am(host: Host) -> dict[str, Path]:
     """This process's own cgroups, where containers have some."""
     return cgroups_of(os.getpid(), host.hierarchies) if host.cgroup_base else {}
-
-
-def _rewrite(path: Path, text: str) -> None:
-    """Replace a file's content without another inode and without a moment in which it is empty."""
-    data = text.encode()
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        os.pwrite(fd, data, 0)
-        os.ftruncate(fd, len(data))
-    finally:
-        os.close(fd)
 
 
 def _base36(number: int) -> str:

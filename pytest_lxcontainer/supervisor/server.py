@@ -189,7 +189,7 @@ class Server:
         if clone is None:
             life = self._run.create(spec, call.pid)
             return {"status": asdict(life.status()), "is_ready": False}
-        self._spares.hand_over(clone, spec.group, call.pid)
+        await self._spares.hand_over(clone, spec.group, call.pid)
         return {"status": asdict(clone.status()), "is_ready": demand.preparation.conditions is not None}
 
     async def _share(self, call: _Call) -> Any:

@@ -35,7 +35,7 @@ class Spares:
         """See `Maker`."""
         self._count += 1
         # A group of its own: nobody resolves it, and it resolves nobody, until it has been taken.
-        life = self._run.create(replace(spec, group=f"pool/{self._count}"), POOL)
+        life = self._run.create(replace(spec, group=("pool", str(self._count))), POOL)
         # Whoever asks for something now comes first.
         await wait([], 0)
         try:
@@ -79,13 +79,13 @@ class Spares:
 
         It is not where that would see others from its first moment on, as a service sees its database.
         """
-        return all(life.spec.group != spec.group for life in self._run.lives.values())
+        return not self._run.neighbours.has(spec.group)
 
-    def hand_over(self, clone: Life, group: str, pid: int) -> None:
+    async def hand_over(self, clone: Life, group: tuple[str, ...], pid: int) -> None:
         """Make *clone* a container of process *pid*, in *group*, and let it go on."""
         clone.creator = pid
         clone.console.date(time.time())
-        self._run.join(clone, group)
+        await self._run.join(clone, group)
         clone.freezing.let_go()
 
     def close(self) -> None:

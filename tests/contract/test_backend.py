@@ -63,7 +63,7 @@ class TestLife:
         assert one.ips != two.ips
 
     def test_without_network_there_is_no_address(self, bench: Bench) -> None:
-        assert bench.create(network="none").ips == ()
+        assert bench.create(networks=()).ips == ()
 
     def test_start_returns_the_running_container(self, bench: Bench) -> None:
         created = bench.create()
@@ -203,8 +203,8 @@ class TestLife:
         assert box not in bench.backend.names()
 
     def test_names_tell_image_state_group_and_address(self, bench: Bench) -> None:
-        name = bench.start(image="some/image:1", group="mine")
-        stopped = bench.create(image="other:2", group="")
+        name = bench.start(image="some/image:1", group=("all", "mine"))
+        stopped = bench.create(image="other:2", group=())
         table = bench.backend.names()
         assert table[name] == {
             "image": "some/image:1",
@@ -543,7 +543,7 @@ class TestStats:
         assert list(stats.networks) == ["eth0"]
 
     def test_without_network_there_is_no_traffic_to_tell(self, bench: Bench) -> None:
-        assert bench.backend.stats(bench.start(network="none")).networks == {}
+        assert bench.backend.stats(bench.start(networks=())).networks == {}
 
 
 class TestNotRunning:

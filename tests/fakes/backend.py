@@ -86,7 +86,7 @@ class FakeBackend(FakeControl, Transfers):
             self.specs.append(spec)
             number = len(self.specs)
             name = f"{spec.hostname}-{number}"
-            ips = (f"192.0.2.{number}",) if spec.network != "none" else ()
+            ips = (f"192.0.2.{number}",) if spec.networks else ()
             made = self._containers[name] = _Container(
                 name, spec, self._directory / name, ips, self._own(spec.lower_dirs)
             )
@@ -285,7 +285,7 @@ class _Container:
         return {
             "image": self.spec.image,
             "state": self.status().state,
-            "group": self.spec.group,
+            "group": " ".join(self.spec.group[-1:]),
             "ips": list(self.ips),
         }
 

@@ -170,8 +170,8 @@ def test_without_delegation_the_figures_are_those_of_proc(busy: Stats) -> None:
     assert (busy.memory_limit, busy.swap_limit, busy.oom_kills) == (None, None, None)
 
 
-def test_traffic_is_counted_as_the_container_sees_it(box: Container, run: Runner) -> None:
-    sink = run(command="while :; do nc -l -p 7000 >> /got; done")
+def test_traffic_is_counted_as_the_container_sees_it(run: Runner) -> None:
+    box, sink = run(group="g"), run(command="while :; do nc -l -p 7000 >> /got; done", group="g")
     before = (box.stats().networks["eth0"], sink.stats().networks["eth0"])
     box.wait_for(lambda each: each.exec(f"head -c 300000 /dev/zero | nc -w 1 {sink.ip} 7000").exit_code == 0)
     after = (box.stats().networks["eth0"], sink.stats().networks["eth0"])

@@ -522,7 +522,7 @@ class TestSurroundings:
         for group in ("g", "g", None, None):
             run.clone(reference, group=group)
         groups = [spec.group for spec in used.backend.specs]
-        assert groups[:2] == ["g", "g"]
+        assert groups[:2] == [("g",), ("g",)]
         assert len(set(groups)) == 3
 
     def test_labels_of_the_image_and_of_the_test_are_both_told(self, used: World) -> None:

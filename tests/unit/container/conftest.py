@@ -30,13 +30,13 @@ def make(backend: FakeBackend) -> Make:
     def make(command: Any = ("sleep", "1000"), *, ready: Any = (), timeout: float = 20, **traits: Any) -> Container:
         spec = ContainerSpec(
             hostname="box",
-            group="",
+            group=(),
             lower_dirs=(),
             command=argv(command),
             env=(("PATH", "/usr/bin:/bin"), ("HOME", "/root")),
             cwd="/desk",
             labels=(("from", "test"),),
-            network=traits.pop("network", "default"),
+            networks=traits.pop("networks", ("default",)),
         )
         digest = sha256_of(b"")
         image = Image(Reference.parse("box"), digest, digest, ImageConfig(labels={"from": "image", "a": "b"}), 0, ())

@@ -64,7 +64,7 @@ def test_frozen_is_running(box: Container) -> None:
 
 
 def test_without_network_there_is_no_address(make: Make) -> None:
-    box = make(network="none")
+    box = make(networks=())
     assert box.ips == ()
     with pytest.raises(ContainerError, match="no address"):
         box.url(80)

@@ -33,7 +33,7 @@ from pytest_lxcontainer.errors import InvalidSettingsError
         ({"ready": [wait.port(1), print]}, "ready", (wait.port(1), print)),
         ({"ready": []}, "ready", ()),
         ({"labels": {"a": 1}}, "labels", {"a": "1"}),
-        ({"network": None, "env": None}, "network", "default"),
+        ({"network": None, "env": None}, "network", ("default",)),
     ],
 )
 def test_settings_are_read_as_people_write_them(settings: dict[str, Any], name: str, value: Any) -> None:

@@ -9,7 +9,7 @@ from pytest_lxcontainer.container.spec import ContainerSpec
 def test_a_spec_comes_through_json_as_it_was() -> None:
     spec = ContainerSpec(
         hostname="box",
-        group="tests/a.py::test",
+        group=("run", "session", "tests/a.py::test"),
         lower_dirs=("/l/a", "/l/b"),
         command=("sh", "-c", "echo 'ä\n'"),
         env=(("A", "b=c\n"), ("EMPTY", "")),
@@ -20,7 +20,8 @@ def test_a_spec_comes_through_json_as_it_was() -> None:
         aliases=("one", "two"),
         mounts=(("/host dir", "/in", True),),
         tmpfs=(("/run", "size=1m"),),
-        network="none",
+        networks=("default", "back"),
+        isolated=True,
         limits=Limits(memory="1MiB", cpus=0.5, pids=None),
         privileged=True,
         cap_add=("SYS_TIME",),

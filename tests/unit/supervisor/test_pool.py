@@ -228,7 +228,7 @@ def test_only_the_group_may_differ(bench: Bench) -> None:
         await bench.settle()
         assert await bench.take(replace(BOX, env=(("A", "b"),)), coming=0) is None
         assert await bench.take(conditions=[["Port", 80]], coming=0) is None
-        assert await bench.take(replace(BOX, group="test_two"), coming=0) == "clone-1"
+        assert await bench.take(replace(BOX, group=("test_two",)), coming=0) == "clone-1"
 
     bench.run(main)
 

@@ -1,0 +1,107 @@
+"""Whom containers reach, and by what names."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from pytest_lxcontainer import Container, PrivateNetwork
+
+from .conftest import Runner
+
+SERVES = ["nc", "-ll", "-p", "80", "-e", "echo", "served"]
+BACK, FRONT = PrivateNetwork("back"), PrivateNetwork("front")
+
+
+def reaches(one: Container, other: Container | str) -> bool:
+    target = other if isinstance(other, str) else other.ip
+    return one.exec(["nc", "-w", "2", target, "80"]).stdout == "served\n"
+
+
+def answer_of(address: str) -> bytes:
+    with socket.create_connection((address, 80), timeout=2) as connection:
+        return connection.recv(100)
+
+
+def serve(run: Runner, *group: str, **settings: object) -> Container:
+    box = run(command=SERVES, group=group, **settings)
+    box.wait_for(lambda each: reaches(each, "127.0.0.1"), timeout=5)
+    return box
+
+
+def test_those_of_one_group_reach_one_another_and_strangers_do_not(run: Runner) -> None:
+    one, two, stranger = serve(run, "g"), serve(run, "g"), serve(run, "h")
+    assert reaches(one, two) and reaches(two, one)
+    assert not reaches(one, stranger) and not reaches(stranger, one)
+
+
+def test_who_tries_to_reach_a_stranger_is_told_at_once(run: Runner) -> None:
+    one, stranger = run(group="g"), run(group="h")
+    refused = one.exec(["nc", "-w", "9", stranger.ip, "80"], timeout=1)
+    assert "unreachable" in refused.stderr
+
+
+def test_what_came_first_reaches_what_comes_later(run: Runner) -> None:
+    one = serve(run, "g")
+    two = serve(run, "g")
+    assert reaches(one, two)
+    two.destroy()
+    assert serve(run, "h").ip != two.ip
+    three = serve(run, "g")
+    assert reaches(one, three) and reaches(three, one)
+
+
+def test_a_group_reaches_those_that_it_is_in_and_those_in_it(run: Runner) -> None:
+    everybodys, modules = serve(run, "run", name="everybodys"), serve(run, "run", "m", name="modules")
+    one, other = serve(run, "run", "m", "one", name="one"), serve(run, "run", "n", "other", name="other")
+    assert reaches(one, everybodys) and reaches(one, "modules")
+    assert reaches(modules, "everybodys") and reaches(modules, "one") and reaches(everybodys, "one")
+    assert reaches(other, "everybodys")
+    assert not reaches(one, other) and not reaches(other, modules) and not reaches(modules, other)
+
+
+def test_further_networks_reach_their_own_only(run: Runner) -> None:
+    web, app = serve(run, "g", name="web", network=FRONT), serve(run, "g", name="app", network=[FRONT, BACK])
+    db = serve(run, "g", name="db", network=BACK)
+    usual = serve(run, "g", name="usual")
+    assert reaches(web, "app") and reaches(app, "web") and reaches(app, "db") and reaches(db, "app")
+    assert not reaches(web, db) and not reaches(db, web)
+    assert not any(reaches(usual, each) for each in (web, app, db))
+    assert "db" not in web.read_text("/etc/hosts").split()
+
+
+def test_one_may_be_on_the_default_network_too(run: Runner) -> None:
+    usual, both, back = serve(run, "g"), serve(run, "g", network=["default", BACK]), serve(run, "g", network=BACK)
+    assert reaches(usual, both) and reaches(both, back)
+    assert not reaches(usual, back)
+
+
+def test_a_restart_changes_nothing_of_that(run: Runner) -> None:
+    one, two, stranger = serve(run, "g", name="one"), serve(run, "g", name="two", aliases=["second"]), serve(run, "h")
+    two.restart()
+    two.wait_for(lambda each: reaches(each, "127.0.0.1"), timeout=5)
+    assert reaches(one, "second") and reaches(two, "one")
+    assert not reaches(two, stranger)
+
+
+def test_link_local_addresses_lead_to_no_stranger(run: Runner) -> None:
+    one, stranger = run(group="g"), run(group="h")
+    shown = stranger.check_output("ip -6 addr show dev eth0 scope link")
+    if "inet6" not in shown:
+        pytest.skip("the host has no IPv6")
+    address = shown.split("inet6 ")[1].split("/")[0]
+    assert not one.exec(["ping", "-6", "-c", "1", "-W", "1", "-I", "eth0", address]).exit_code == 0
+
+
+def test_the_test_reaches_all_of_them_and_they_reach_it(run: Runner) -> None:
+    for box in (serve(run, "g"), serve(run, "h", network=BACK)):
+        assert answer_of(box.ip) == b"served\n"
+
+
+@pytest.mark.parametrize("how", [{"init": False}, {"privileged": True}])
+@pytest.mark.needs_root
+def test_however_it_is_started(run: Runner, how: dict[str, bool]) -> None:
+    one, two, stranger = serve(run, "g", **how), serve(run, "g"), serve(run, "h")
+    assert reaches(one, two) and reaches(two, one)
+    assert not reaches(one, stranger) and not reaches(stranger, one)
