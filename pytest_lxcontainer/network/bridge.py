@@ -8,7 +8,6 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ from pathlib import Path
 
 from ..errors import HostNotReadyError
 from .leases import Lease, take
+from .programs import program
+from .world import close_way, forwards, open_way
 
 PREFIX = "lxt"
 """Every bridge and host-side veth of ours starts so; interface names have at most 15 characters."""
@@ -26,9 +27,10 @@ USER_BRIDGE = f"{PREFIX}usr0"
 RANGE = ipaddress.IPv4Network("10.64.0.0/10")
 SUBNET_PREFIX = 22
 
-USERNET = Path("/etc/lxc/lxc-usernet")
+_LEADS_OUT = "leads-out"
+"""The alias (ip-link(8)) of a bridge of ours whose containers reach the world, for who has not made it."""
 
-_SBIN = "/usr/sbin:/sbin:/usr/bin:/bin"
+USERNET = Path("/etc/lxc/lxc-usernet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,10 @@ def create_bridge(name: str) -> tuple[Bridge, Lease]:
                 f"link set dev {name} up",
             ]
         )
-        return Bridge(name, gateway, subnet), lease
+        leads_out = open_way(name, subnet)
+        if leads_out:
+            _ip_batch([f"link set dev {name} alias {_LEADS_OUT}"])
+        return Bridge(name, gateway, subnet, leads_out), lease
     raise HostNotReadyError(
         f"no free subnet of {RANGE} is left on this host", hint="remove routes or bridges that are not in use"
     )
@@ -91,7 +96,7 @@ def mac_of(address: ipaddress.IPv4Address) -> str:
 def delete_link(name: str) -> None:
     """Delete an interface; one that is gone already is fine."""
     if Path("/sys/class/net", name).exists():
-        subprocess.run([_ip(), "link", "delete", "dev", name], check=False, capture_output=True)
+        subprocess.run([program("ip"), "link", "delete", "dev", name], check=False, capture_output=True)
 
 
 def links_of(run: str) -> list[str]:
@@ -134,8 +139,25 @@ def existing_bridge(name: str) -> Bridge | None:
     for link in json.loads(_ip_output("-4", "-json", "address", "show", "dev", name) or "[]"):
         for info in link.get("addr_info", ()):
             interface = ipaddress.IPv4Interface(f"{info['local']}/{info['prefixlen']}")
-            return Bridge(name, interface.ip, interface.network, leads_out=not name.startswith(PREFIX) and _forwards())
+            return Bridge(name, interface.ip, interface.network, _leads_out(name))
     return None
+
+
+def delete_bridge(name: str) -> None:
+    """Undo `create_bridge`; what is gone already is fine."""
+    if _leads_out(name):
+        close_way(name)
+    delete_link(name)
+
+
+def _leads_out(name: str) -> bool:
+    """Whether a bridge leads to the world: others' do where the host forwards, of ours it was noted."""
+    if not name.startswith(PREFIX):
+        return forwards()
+    try:
+        return Path("/sys/class/net", name, "ifalias").read_text().strip() == _LEADS_OUT
+    except OSError:
+        return False
 
 
 def make_user_bridge(name: str) -> Bridge:
@@ -148,10 +170,6 @@ def make_user_bridge(name: str) -> Bridge:
     bridge, lease = create_bridge(name)
     lease.release()
     return bridge
-
-
-def _forwards() -> bool:
-    return Path("/proc/sys/net/ipv4/ip_forward").read_text().strip() == "1"
 
 
 def _subnets() -> Iterator[ipaddress.IPv4Network]:
@@ -170,21 +188,14 @@ def _routed_networks() -> list[ipaddress.IPv4Network]:
     return [ipaddress.IPv4Network(destination, strict=False) for destination in destinations]
 
 
-def _ip() -> str:
-    path = shutil.which("ip", path=_SBIN)
-    if path is None:
-        raise HostNotReadyError("the program 'ip' is not installed", hint="apt-get install iproute2")
-    return path
-
-
 def _ip_output(*arguments: str) -> str:
-    done = subprocess.run([_ip(), *arguments], check=False, capture_output=True, text=True)
+    done = subprocess.run([program("ip"), *arguments], check=False, capture_output=True, text=True)
     return done.stdout
 
 
 def _ip_batch(commands: Sequence[str]) -> None:
     text = "\n".join(commands) + "\n"
-    done = subprocess.run([_ip(), "-batch", "-"], input=text, check=False, capture_output=True, text=True)
+    done = subprocess.run([program("ip"), "-batch", "-"], input=text, check=False, capture_output=True, text=True)
     if done.returncode:
         raise HostNotReadyError(
             "the bridge for containers could not be made",

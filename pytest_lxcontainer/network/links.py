@@ -6,16 +6,13 @@ A container's network namespace is named by a process in it.
 from __future__ import annotations
 
 import os
-import shutil
 
-from ..errors import HostNotReadyError
-
-_SBIN = "/usr/sbin:/sbin:/usr/bin:/bin"
+from .programs import program
 
 
 def into_namespace(name: str, pid: int, inside: str) -> list[str]:
     """Move the host's interface *name* to where process *pid* is, as *inside*."""
-    return [_program("ip"), "link", "set", "dev", name, "down", "name", inside, "netns", str(pid)]
+    return [program("ip"), "link", "set", "dev", name, "down", "name", inside, "netns", str(pid)]
 
 
 def give_address(pid: int, name: str, address: str) -> list[str]:
@@ -34,12 +31,4 @@ def out_of_namespace(inside: str, pid: int, name: str) -> list[str]:
 
 
 def _at(pid: int) -> list[str]:
-    return [_program("nsenter"), f"--net=/proc/{pid}/ns/net", _program("ip")]
-
-
-def _program(name: str) -> str:
-    path = shutil.which(name, path=_SBIN)
-    if path is None:
-        package = "iproute2" if name == "ip" else "util-linux"
-        raise HostNotReadyError(f"the program {name!r} is not installed", hint=f"apt-get install {package}")
-    return path
+    return [program("nsenter"), f"--net=/proc/{pid}/ns/net", program("ip")]

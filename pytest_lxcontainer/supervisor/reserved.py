@@ -46,7 +46,7 @@ class Reserved:
             files=self.files,
             idmap=self.idmap,
             overlay=self.overlay,
-            interface=self._interface(),
+            interface=self._interface(isolated=spec.isolated),
             cgroup=self.cgroup if host.cgroup_base and by_lxc else None,
             cgroups_on_v1=host.hierarchies.limits_on_v1,
             limits_apply=host.limits_apply and by_lxc,
@@ -59,9 +59,9 @@ class Reserved:
             place.seccomp_profile.write_text(profile(kept_capabilities(spec)))
         (self.files / "config").write_text(render(lxc_items(spec, place)))
 
-    def _interface(self) -> Interface | None:
+    def _interface(self, *, isolated: bool) -> Interface | None:
         if self.address is None:
             return None
         held = self.address
-        gateway = str(held.bridge.gateway) if held.bridge.leads_out else None
+        gateway = str(held.bridge.gateway) if held.bridge.leads_out and not isolated else None
         return Interface(held.bridge.name, self.pair, held.with_prefix, gateway, held.mac)

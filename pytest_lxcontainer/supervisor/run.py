@@ -18,7 +18,7 @@ from ..container.zygote import Zygote
 from ..errors import InvalidSettingsError, LxContainerError
 from ..network import names
 from ..network.addresses import AddressPool
-from ..network.bridge import PREFIX, create_bridge, delete_link, permitted_bridge
+from ..network.bridge import PREFIX, create_bridge, delete_bridge, permitted_bridge
 from ..network.isolation import admit, expel
 from ..network.leases import Lease
 from ..rootfs.idmap import IdMap
@@ -253,7 +253,7 @@ class Run:
     def close(self) -> None:
         """Remove what the containers shared; they must be gone."""
         if self.host.is_root:
-            delete_link(f"{PREFIX}{self.run_id}-b")
+            delete_bridge(f"{PREFIX}{self.run_id}-b")
         if self._lease is not None:
             self._lease.release()
         if self._view is not None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..container.cgroups import processes_below, remove_tree, thaw_below
 from ..network.bridge import PREFIX, delete_link, links_of
+from ..network.world import close_way
 from .owner import Owner
 
 OWNER_FILE = "supervisor"
@@ -88,6 +89,8 @@ def _remove_run(directory: Path, discard: Callable[[Path], None]) -> None:
             work(cgroup)
     _kill_processes_of(directory)
     if os.geteuid() == 0:
+        # Whether there is one, no longer shows where the bridge has gone already.
+        close_way(f"{PREFIX}{directory.name}-b")
         for name in links_of(directory.name):
             delete_link(name)
     if alias := _noted_alias(directory):

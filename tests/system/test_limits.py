@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_lxcontainer import Container, Limits, MiB, Stats, wait
+from pytest_lxcontainer import Limits, MiB, Stats, wait
 from pytest_lxcontainer.errors import (
     ContainerDiedError,
     InvalidSettingsError,

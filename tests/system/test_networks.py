@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from pytest_lxcontainer import Container, PrivateNetwork
 
-from .conftest import Runner
+from .conftest import Runner, wait_until
 
 SERVES = ["nc", "-ll", "-p", "80", "-e", "echo", "served"]
 BACK, FRONT = PrivateNetwork("back"), PrivateNetwork("front")
@@ -91,7 +94,7 @@ def test_link_local_addresses_lead_to_no_stranger(run: Runner) -> None:
     if "inet6" not in shown:
         pytest.skip("the host has no IPv6")
     address = shown.split("inet6 ")[1].split("/")[0]
-    assert not one.exec(["ping", "-6", "-c", "1", "-W", "1", "-I", "eth0", address]).exit_code == 0
+    assert one.exec(["ping", "-6", "-c", "1", "-W", "1", "-I", "eth0", address]).exit_code != 0
 
 
 def test_the_test_reaches_all_of_them_and_they_reach_it(run: Runner) -> None:
@@ -105,3 +108,36 @@ def test_however_it_is_started(run: Runner, how: dict[str, bool]) -> None:
     one, two, stranger = serve(run, "g", **how), serve(run, "g"), serve(run, "h")
     assert reaches(one, two) and reaches(two, one)
     assert not reaches(one, stranger) and not reaches(stranger, one)
+
+
+@pytest.fixture
+def world() -> Iterator[str]:
+    """Somebody beyond the host, who knows the host's address only; yields the other's."""
+    with subprocess.Popen(["unshare", "--net", "sleep", "1000"]) as holder:
+        try:
+            wait_until(lambda: Path(f"/proc/{holder.pid}/comm").read_text() == "sleep\n")
+            commands = (
+                f"ip link add lxtworld type veth peer name w netns {holder.pid}",
+                "ip address add 198.51.100.1/30 dev lxtworld",
+                "ip link set lxtworld up",
+                f"nsenter --net=/proc/{holder.pid}/ns/net ip address add 198.51.100.2/30 dev w",
+                f"nsenter --net=/proc/{holder.pid}/ns/net ip link set w up",
+            )
+            for command in commands:
+                subprocess.run(command.split(), check=True)
+            yield "198.51.100.2"
+        finally:
+            holder.kill()
+
+
+@pytest.mark.needs_root
+def test_they_reach_the_world_as_the_host_where_it_lets_them(run: Runner, world: str) -> None:
+    usual, isolated, back = run(group="g"), run(group="g", network="isolated"), run(group="g", network=BACK)
+    leads_out = "default" in usual.check_output("ip route")
+    assert leads_out == ("default" in back.check_output("ip route"))
+    assert "default" not in isolated.check_output("ip route")
+    if not leads_out:
+        pytest.skip("this host forwards nothing, or drops it")
+    assert usual.exec(["ping", "-c", "1", "-W", "2", world]).exit_code == 0
+    assert isolated.exec(["ping", "-c", "1", "-W", "2", world]).exit_code != 0
+    assert reaches(serve(run, "g", network="isolated"), "127.0.0.1")

@@ -9,7 +9,7 @@ from pytest_lxcontainer.container.spec import ContainerSpec
 from pytest_lxcontainer.supervisor.run import Run
 from pytest_lxcontainer.supervisor.shares import Shares
 
-SPEC = ContainerSpec(hostname="db", group=("run",), lower_dirs=("/l/a",), command=("sleep", "60"), shared="key", sharers=2)
+SPEC = ContainerSpec("db", ("run",), ("/l/a",), command=("sleep", "60"), shared="key", sharers=2)
 
 
 class Containers:
