@@ -1,0 +1,98 @@
+"""Has packets held by this process: the rules, the queues and who decides, put together."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Sequence
+
+from . import netlink, rules
+from .fault import Fault
+from .holder import Holder
+from .nfqueue import MOST_WAITING, WHOLE, Queues, queue_rule
+from .programs import run, succeeds
+
+_HEADERS = 64
+"""Bytes: an IP header with all its options, and the ports behind it."""
+_AT_ONCE = 256
+
+
+class Queueing:
+    """Nothing is there until there are faults.
+
+    If this process is killed, what it holds is lost, and packets pass from then on.
+    """
+
+    def __init__(self, interface: str) -> None:
+        self._interface = interface
+        self._holder = Holder()
+        self._queues: Queues | None = None
+
+    def remove_leftovers(self) -> None:
+        """Of one like this that was killed."""
+        succeeds("nft", "-f", "-", text=rules.delete())
+
+    def set(self, faults: Sequence[Fault], *, has_queue_statement: bool) -> None:
+        """Have exactly *faults* in force; what waits goes on at once where there are none."""
+        if not faults:
+            self._clear()
+            return
+        if self._queues is None:
+            self._queues = self._found(has_queue_statement)
+        run("nft", "-f", "-", text=rules.selecting(faults, self._interface))
+        self._holder.set(faults)
+
+    def filenos(self) -> list[int]:
+        """What to wait for before `work`."""
+        return [self._queues.fileno()] if self._queues else []
+
+    def timeout(self) -> float | None:
+        """Seconds until `work` has something to do even if nothing comes."""
+        return self._holder.timeout()
+
+    def work(self) -> None:
+        """Take what has come, let go what is due."""
+        if self._queues is None:
+            return
+        now = time.monotonic()
+        for packet in self._queues.packets(_AT_ONCE):
+            self._holder.take(packet, now)
+        self._release(time.monotonic())
+
+    def _found(self, has_queue_statement: bool) -> Queues:
+        queues = Queues()
+        try:
+            queues.bind(rules.HOLD, copied=_HEADERS, unsegmented=True)
+            queues.bind(rules.REWRITE, copied=WHOLE, unsegmented=False)
+            run("nft", "-f", "-", text=rules.foundation(with_queues=has_queue_statement))
+            if not has_queue_statement:
+                _add_queue_rules()
+        except BaseException:
+            succeeds("nft", "-f", "-", text=rules.delete())
+            queues.close()
+            raise
+        return queues
+
+    def _clear(self) -> None:
+        if self._queues is None:
+            return
+        run("nft", "-f", "-", text=rules.delete())
+        self._holder.set(())
+        for packet in self._queues.packets(MOST_WAITING):
+            self._holder.take(packet, 0.0)
+        self._release(time.monotonic())
+        self._queues.close()
+        self._queues = None
+
+    def _release(self, now: float) -> None:
+        verdicts = self._holder.due(now)
+        if verdicts and self._queues:
+            self._queues.send(verdicts)
+
+
+def _add_queue_rules() -> None:
+    with contextlib.closing(netlink.opened()) as door:
+        for chain, number in rules.QUEUES.items():
+            bypass = number != rules.VANISH
+            netlink.ask(door, queue_rule(socket.AF_INET, rules.TABLE, chain, number, bypass=bypass))

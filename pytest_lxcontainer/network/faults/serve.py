@@ -1,0 +1,141 @@
+"""The process that keeps faults in force: it is in the container's network namespace, and does what it is told.
+
+Over its door come lines of JSON, and each is answered by one: ``{"ok": null}`` or ``{"error": "what happened"}``.
+
+- ``{"do": "set", "faults": [...]}``: these are all that are in force from now on (`Fault.to_dict`).
+- ``{"do": "reset", "peers": [...], "ports": [...]}``: resets TCP connections.
+"""
+
+from __future__ import annotations
+
+import json
+import select
+import socket
+from collections.abc import Sequence
+from ipaddress import IPv4Address
+from typing import Any
+
+from ...errors import HostNotReadyError, LxContainerError
+from .abilities import Abilities, find_abilities
+from .fault import Fault
+from .programs import ProgramError
+from .queueing import Queueing
+from .reset import reset
+from .shaper import Shaper
+
+_READ = 1 << 16
+_NEEDS_NETEM = ("delay", "reorder", "corrupt")
+_CAN_BE_HELD = (*_NEEDS_NETEM, "loss", "partition", "down")
+_KNOWN_ERRORS = (LxContainerError, ProgramError, OSError, ValueError, KeyError, TypeError)
+
+
+def serve(door: socket.socket, interface: str = "eth0", abilities: Abilities | None = None) -> None:
+    """Do what is asked over *door* until that ends; then all is undone.
+
+    *abilities* are found out when the first faults come, if they are not given. Needs a process of one thread that is
+    root of the network namespace's user namespace.
+    """
+    in_force = _InForce(interface, abilities)
+    try:
+        _converse(door, in_force)
+    finally:
+        in_force.set(())
+
+
+class _InForce:
+    """The faults of one interface, in whatever ways there are."""
+
+    def __init__(self, interface: str, abilities: Abilities | None) -> None:
+        self._abilities = abilities
+        self._shaper = Shaper(interface)
+        self._shaped: list[Fault] = []
+        self.queueing = Queueing(interface)
+        self._has_begun = False
+
+    def set(self, faults: Sequence[Fault]) -> None:
+        """Have exactly *faults* in force, or, where that fails, those that were."""
+        self._begin()
+        abilities = self._known() if faults else Abilities()
+        shaped, held = divide(faults, abilities)
+        self._shaper.set(shaped)
+        try:
+            self.queueing.set(held, has_queue_statement=abilities.queue_statement)
+        except BaseException:
+            self._shaper.set(self._shaped)
+            raise
+        self._shaped = shaped
+
+    def _begin(self) -> None:
+        if not self._has_begun:
+            self._has_begun = True
+            self._shaper.remove_leftovers()
+            self.queueing.remove_leftovers()
+
+    def _known(self) -> Abilities:
+        if self._abilities is None:
+            self._abilities = find_abilities()
+        return self._abilities
+
+
+def divide(faults: Sequence[Fault], abilities: Abilities) -> tuple[list[Fault], list[Fault]]:
+    """Those that traffic control is to do, and those whose packets are to be held.
+
+    `HostNotReadyError` where this host can do one in neither way.
+    """
+    shaped, held = [], []
+    for fault in faults:
+        if abilities.shapes and (abilities.netem or fault.kind not in _NEEDS_NETEM):
+            shaped.append(fault)
+        elif abilities.holds and fault.kind in _CAN_BE_HELD:
+            held.append(fault)
+        else:
+            raise _lacking(fault)
+    return shaped, held
+
+
+def _lacking(fault: Fault) -> HostNotReadyError:
+    modules = "sch_htb, ifb, cls_bpf, act_mirred"
+    if fault.kind in _NEEDS_NETEM:
+        modules += " and sch_netem, or nfnetlink_queue, nft_queue and nft_dup_ipv4,"
+    return HostNotReadyError(
+        f"this host's kernel or programs can do no {fault.kind}",
+        hint=f"provide the kernel modules {modules} and the programs of iproute2 and nftables",
+    )
+
+
+def _converse(door: socket.socket, in_force: _InForce) -> None:
+    received = b""
+    while True:
+        if not _comes(door, in_force.queueing):
+            continue
+        data = door.recv(_READ)
+        if not data:
+            return
+        *lines, received = (received + data).split(b"\n")
+        for line in lines:
+            door.sendall(json.dumps(_answer(line, in_force)).encode() + b"\n")
+
+
+def _comes(door: socket.socket, queueing: Queueing) -> bool:
+    """Wait, letting packets go as they are due; whether something came over *door*."""
+    # Not poll, which counts in milliseconds.
+    ready = select.select([door.fileno(), *queueing.filenos()], [], [], queueing.timeout())[0]
+    queueing.work()
+    return door.fileno() in ready
+
+
+def _answer(line: bytes, in_force: _InForce) -> dict[str, str | None]:
+    try:
+        _do(json.loads(line), in_force)
+    except _KNOWN_ERRORS as error:
+        return {"error": "; ".join(str(error).splitlines()) or type(error).__name__}
+    return {"ok": None}
+
+
+def _do(request: dict[str, Any], in_force: _InForce) -> None:
+    if request["do"] == "set":
+        in_force.set([Fault.from_dict(each) for each in request["faults"]])
+    elif request["do"] == "reset":
+        reset([IPv4Address(peer) for peer in request.get("peers", ())], request.get("ports", ()))
+    else:
+        raise ValueError(f"no such request: {request['do']!r}")

@@ -1,0 +1,119 @@
+"""Puts the faults that traffic control knows in force on an interface, and takes them off again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+from collections.abc import Sequence
+
+from . import tree
+from .fault import WAYS, Fault, Way
+from .programs import ProgramError, run, run_batch
+
+_HOOKS: dict[Way, str] = {"out": "egress", "in": "ingress"}
+_PREFERENCE = 49_100
+"""High, so that filters of the container's own come first."""
+_QUEUE_LENGTH = 10_000
+
+
+class Shaper:
+    """What is in force is replaced by building the new beside it and turning the packets there.
+
+    So none slips through in between. What waits in the old is lost, as on a route that changes.
+    """
+
+    def __init__(self, interface: str) -> None:
+        self._interface = interface
+        self._generation: int | None = None
+        self._clsact_is_ours = False
+
+    def set(self, faults: Sequence[Fault]) -> None:
+        """Have exactly *faults* in force; if that fails, what was in force still is."""
+        if not faults:
+            self._clear()
+            return
+        old, new = self._generation, 1 if self._generation == 0 else 0
+        try:
+            self._build(new, faults)
+        except BaseException:
+            self._remove(new)
+            if old is None:
+                self._remove_clsact()
+            raise
+        self._generation = new
+        if old is not None:
+            self._remove(old)
+
+    def _build(self, generation: int, faults: Sequence[Fault]) -> None:
+        chosen = {way: found for way in WAYS if (found := [fault for fault in faults if fault.goes(way)])}
+        devices = {way: _device(way, generation) for way in chosen}
+        trees = [
+            line
+            for way, found in chosen.items()
+            for line in tree.build(devices[way], [fault for fault in found if fault.kind != "duplicate"], way)
+        ]
+        run_batch("ip", [line for device in devices.values() for line in _device_lines(device)])
+        run_batch("tc", trees)
+        self._make_clsact()
+        for way, found in chosen.items():
+            at = self._interface, _HOOKS[way], devices[way]
+            run_batch("tc", tree.redirect(*at, found, way, _preference(generation)))
+
+    def _clear(self) -> None:
+        if self._generation is not None:
+            self._remove(self._generation)
+            self._generation = None
+            self._remove_clsact()
+
+    def _remove(self, generation: int) -> None:
+        first = _preference(generation)
+        for way, hook in _HOOKS.items():
+            for preference in (first, first + 1):
+                with contextlib.suppress(ProgramError):  # not all are there
+                    run("tc", "filter", "del", "dev", self._interface, hook, "pref", str(preference))
+            with contextlib.suppress(ProgramError):
+                run("ip", "link", "delete", "dev", _device(way, generation))
+
+    def _make_clsact(self) -> None:
+        kinds = [each["kind"] for each in _json("qdisc", "show", "dev", self._interface)]
+        if "clsact" not in kinds:
+            run("tc", "qdisc", "add", "dev", self._interface, "clsact")
+            self._clsact_is_ours = True
+
+    def _remove_clsact(self) -> None:
+        """Unless somebody else uses it."""
+        used = any(_json("filter", "show", "dev", self._interface, hook) for hook in _HOOKS.values())
+        if self._clsact_is_ours and not used:
+            run("tc", "qdisc", "del", "dev", self._interface, "clsact")
+        self._clsact_is_ours = False
+
+    def remove_leftovers(self) -> None:
+        """Of one like this that was killed."""
+        there = {name for _, name in socket.if_nameindex()}
+        for generation in (0, 1):
+            if there & {_device(way, generation) for way in WAYS}:
+                self._remove(generation)
+                self._clsact_is_ours = True
+        if self._clsact_is_ours:
+            self._remove_clsact()
+
+
+def _device(way: Way, generation: int) -> str:
+    return f"lxt-{way}{generation}"
+
+
+def _device_lines(device: str) -> list[str]:
+    return [
+        f"link add name {device} txqueuelen {_QUEUE_LENGTH} type ifb",
+        f"link set dev {device} up",
+    ]
+
+
+def _preference(generation: int) -> int:
+    return _PREFERENCE + 2 * generation
+
+
+def _json(*arguments: str) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = json.loads(run("tc", "-json", *arguments) or "[]")
+    return found
