@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from ..errors import LxContainerError
 from .control import Control
+from .network_control import NetworkControl
 from .spec import ContainerSpec
 from .stats import Stats
 
@@ -90,7 +91,7 @@ class LogHandle(Protocol):
         """Have done with it."""
 
 
-class Backend(Control, Protocol):
+class Backend(Control, NetworkControl, Protocol):
     """The operations on containers, addressed by the name that `create` gave.
 
     Each raises an error of the `LxContainerError` tree; none returns a failure.

@@ -8,7 +8,8 @@ from __future__ import annotations
 import shlex
 import time
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
 
 from ..errors import ContainerError, InvalidSettingsError, StartFailedError
 from ..image.config import Healthcheck
@@ -22,6 +23,9 @@ from .snapshots import Snapshots
 from .stats import Stats
 from .traits import DEFAULT_TIMEOUT
 from .wait import Condition
+
+if TYPE_CHECKING:
+    from .network import Network
 
 CANNOT_EXECUTE = 255
 """What LXC's init ends with when it could not execute its command."""
@@ -124,6 +128,13 @@ class Container(Snapshots, LowLevel):
     def interfaces(self) -> list[str]:
         """Names of its network interfaces, the loopback first; `NotRunningError` unless it is running."""
         return ["lo", *sorted(self.stats().networks)]
+
+    @cached_property
+    def network(self) -> Network:
+        """What can be done to its network: delay, loss, partition ... and a look at its packets."""
+        from .network import Network  # few tests need it
+
+        return Network(self._backend, self.id, self._ips)
 
     # life
 

@@ -22,6 +22,7 @@ from ..container.stats import Stats
 from ..errors import HostNotReadyError, LxContainerError, SupervisorError
 from . import protocol
 from .control_client import ControlClient
+from .network_client import NetworkClient
 from .owner import Owner
 from .scope import in_a_scope
 from .work_client import WorkClient
@@ -42,7 +43,7 @@ _WITHOUT_LXC = "without lxc: "
 _EXEC = tuple(field.name for field in fields(ExecSpec))
 
 
-class SupervisorClient(WorkClient, ControlClient):
+class SupervisorClient(WorkClient, ControlClient, NetworkClient):
     """The run's supervisor as a `Backend`; usable from several threads, and from several processes of a run.
 
     Each request takes a connection of its own from those at rest, so that a long one holds nobody up. *log* is where

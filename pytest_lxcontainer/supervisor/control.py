@@ -24,7 +24,7 @@ from ..errors import (
     UnknownItemError,
 )
 from ..network.links import give_address, into_namespace, out_of_namespace, switch_on
-from . import refusals
+from . import network_control, refusals
 from .life import Life
 from .loop import until_gone
 from .work import put, take_away
@@ -36,8 +36,8 @@ _FILE_NAME = re.compile(r"[\w-]+(\.[\w-]+)+")
 
 
 async def perform(life: Life, operation: str, arguments: Mapping[str, Any]) -> Any:
-    """Do *operation*, a method of `Control`, to *life*'s container; what it gives travels as JSON."""
-    handler = _OPERATIONS.get(operation)
+    """Do *operation*, of `Control` or `NetworkControl`, to *life*'s container; what it gives travels as JSON."""
+    handler = _OPERATIONS.get(operation) or network_control.OPERATIONS.get(operation)
     if handler is None:
         raise SupervisorError(f"the supervisor knows no operation {operation!r}")
     return await handler(life, **arguments)

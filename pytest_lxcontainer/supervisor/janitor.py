@@ -61,7 +61,7 @@ def _serve(requests: socket.socket, idmap: IdMap) -> NoReturn:
         # What the supervisor has open, running containers' pipes among it, must end with the supervisor.
         os.closerange(3, requests.fileno())
         os.closerange(requests.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
-        sys.stderr = os.fdopen(2, "w", closefd=False)  # whatever it was
+        sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)  # whatever it was
         # Imported here: the supervisor itself, which every fork copies, does without it.
         from ..rootfs.sandbox import Sandbox
 

@@ -28,7 +28,9 @@ from ..rootfs.mount_points import MountPoint, Wanted
 from ..rootfs.overlay import Overlay, forget_volatile
 from . import refusals
 from .boot import PROBE_INTERVAL, Boot, Greeting
+from .captures import Captures
 from .console import Console
+from .faults import Faults, FaultsRefusedError
 from .freezing import Freezing
 from .leftovers import Leftovers
 from .loop import until_gone, wait
@@ -81,6 +83,7 @@ class Life:
         bases, unified = host.cgroup_base, host.cgroup_base.get("")
         self._memory = MemoryGuard(unified / reserved.cgroup if unified is not None else None)
         self._own_cgroups = OwnCgroups(bases, reserved.cgroup) if host.makes_cgroups and spec.leaves_cgroups else None
+        self.faults, self.captures = Faults(is_root=host.is_root), Captures(is_root=host.is_root)
         self._leftovers = Leftovers([base / reserved.cgroup for base in bases.values()], reserved.pair, self.works)
 
     @property
@@ -170,6 +173,8 @@ class Life:
             self.freezing.begin(freezer_in(self._own(boot)))
             self.guard_memory()
         await self._wire(boot)
+        if self.faults.all():
+            await self._break_network(boot)
         await boot.first_moment(KILL_GRACE, pause)
         if boot.ended():
             self._check_start(boot)
@@ -213,6 +218,15 @@ class Life:
                 problem = f"its network could not be set up: {error.strerror}"
                 raise refusals.start_failed(self.name, None, problem, "") from None
         boot.wired = True
+
+    async def _break_network(self, boot: Boot) -> None:
+        """Put the faults in force that were before it was started again."""
+        try:
+            await self.faults.begin(self._target_of(boot))
+        except FaultsRefusedError as error:
+            if not boot.ended():
+                problem = f"the faults of its network could not be put on again: {error}"
+                raise refusals.start_failed(self.name, None, problem, "") from None
 
     def _wiring(self) -> tuple[bytes, ...]:
         assert self.address is not None  # else there is nothing to reach
@@ -264,6 +278,10 @@ class Life:
         if self.boot is not None and self.boot.ended():
             self.settle()
 
+    def _leave_network(self) -> None:
+        self.faults.end()
+        self.captures.end()
+
     def settle(self) -> None:
         """Note how the container ended and give its processes' leftovers back; does nothing when that is done."""
         boot = self.boot
@@ -275,6 +293,7 @@ class Life:
         self.freezing.end()
         self._note_end(boot)
         boot.close()
+        self._leave_network()
         self._leftovers.remove_cgroups()
         self.console.hang_up()
 
@@ -349,6 +368,7 @@ class Life:
             self.boot.kill_init()
             if self.boot.launcher is not None:
                 self.boot.launcher.dismiss()
+            self._leave_network()
             self.freezing.thaw()
             self._phase, self._killed = "STOPPING", True
 
