@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from .run import EVERYBODY, end_run, group_of
 
 if TYPE_CHECKING:
     from ..container.container import Container
+    from ..container.faults import Partition
     from ..container.private_network import PrivateNetwork
     from ..container.shared import Share
     from ..image.image import Image
@@ -83,6 +84,13 @@ class Containers:
         from ..container.private_network import PrivateNetwork
 
         return PrivateNetwork(name)
+
+    @staticmethod
+    def partition(*groups: Container | Iterable[Container]) -> Partition:
+        """Let nothing through between containers of different *groups*, until it is undone or left as a ``with``."""
+        from ..container.faults import Partition
+
+        return Partition(groups)
 
     def run_all(self, wanted: Mapping[str, Mapping[str, Any]]) -> dict[str, Container]:
         """Start several at once: ``{name: {"image": ..., **settings}}``; returns them by name when all are ready.
