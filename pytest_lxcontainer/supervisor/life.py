@@ -25,7 +25,7 @@ from ..container.stats import Processes, read_stats
 from ..container.target import Target
 from ..container.zygote import Zygote
 from ..rootfs.mount_points import MountPoint, Wanted
-from ..rootfs.overlay import Overlay, forget_volatile
+from ..rootfs.overlay import Overlay, forget_volatile, paths_of
 from . import refusals
 from .boot import PROBE_INTERVAL, Boot
 from .console import Console
@@ -110,7 +110,7 @@ class Life:
 
     def overlay(self) -> Overlay:
         """Its stack by the paths that this process knows."""
-        return Overlay(tuple(Path(each) for each in self.spec.lower_dirs), self.directory / "upper")
+        return Overlay(paths_of(self.spec.lower_dirs), self.directory / "upper")
 
     def rebase(self, lower_dirs: Sequence[str], overlay: Overlay) -> None:
         """Have it start from other layers than it was made of."""
