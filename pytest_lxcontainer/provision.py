@@ -263,7 +263,9 @@ class Provisioner:
             return self.pull(image, privileged=privileged)
         if image.snapshot:
             return _usable(image, privileged)
-        return image if is_there(image) and not privileged else self.pull(image.reference, privileged=privileged)
+        # No prune takes what this run has claimed.
+        is_kept = self._claimed.issuperset(image.lower_dirs) or is_there(image)
+        return image if is_kept and not privileged else self.pull(image.reference, privileged=privileged)
 
     def _claim(self, image: Image) -> None:
         """Keep a prune from dropping the layers while this run lives; its snapshots are its own."""
