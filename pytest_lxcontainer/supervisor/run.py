@@ -31,7 +31,7 @@ from .loop import Loop
 from .mount_layers import DIRECTORY as MOUNT_LAYERS
 from .mount_layers import MountLayers
 from .reserved import Reserved
-from .sweep import clear_cgroup, remove_alias, remove_directory
+from .sweep import clear_cgroup, remove_directory, view_path
 from .view import CGROUPS, View
 
 POOL = -1
@@ -57,8 +57,6 @@ class Run:
         self._janitor = Janitor(host.idmap)
         self._grace = GracePeriod(_where_i_am(host))
         self._resolv_conf = names.host_resolv_conf()
-        self._alias = Path("/run" if host.is_root else "/tmp", f"{PREFIX}{run_id}")
-        (directory / "alias").write_text(str(self._alias))
         self._view = self._make_view() if host.is_root else None
         # What LXC is in when it mounts. Ways from a link to a directory would not be those from the directory.
         self._home = Path(os.path.realpath(directory if self._view is None else self._view.files))
@@ -67,7 +65,7 @@ class Run:
         self.note_cgroups()
 
     def _make_view(self) -> View:
-        view = View(self._alias)
+        view = View(view_path(self.run_id))
         self._zygote.follow(hidden=CGROUPS if self.host.makes_cgroups else None)
         return view
 
@@ -243,7 +241,6 @@ class Run:
             self._lease.release()
         if self._view is not None:
             self._view.close()
-        remove_alias(self._alias)
         # Files of the image's users are not an ordinary user's to remove.
         self._janitor.remove(self._mount_layers.directory)
         self._janitor.finish()
