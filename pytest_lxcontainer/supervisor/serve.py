@@ -14,6 +14,7 @@ from ..container.cgroups import host_hierarchies
 from ..container.zygote import Zygote
 from ..errors import LxContainerError
 from . import protocol
+from .block_groups import lay_out_apart
 from .host import inspect_host
 from .loop import Loop
 from .owner import Owner
@@ -36,6 +37,7 @@ def serve(listening: int, run_id: str, runs_dir: str, owner_text: str, zygote: Z
         directory.mkdir(mode=0o711, exist_ok=True)
         directory.chmod(0o711)
         occupy(directory)
+        lay_out_apart(directory)
         loop = Loop()
         server = Server(Run(run_id, directory, inspect_host(directory), loop, zygote), loop, listener, owner_pidfd)
     except (LxContainerError, OSError) as error:
