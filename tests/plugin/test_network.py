@@ -51,7 +51,7 @@ def test_further_networks_and_partitions_of_a_test(inner: Inner) -> None:
             def test_it(containers):
                 back = containers.network("back")
                 assert back == containers.network("back")
-                web, db = containers.run("busybox", name="web"), containers.run("busybox", name="db", network=back)
+                web, db = containers.run("busybox", name="web"), containers.run("busybox", name="db", network="back")
                 app = containers.run("busybox", name="app", network=["default", back])
                 assert reaches(web, app) and reaches(app, db) and not reaches(web, db)
                 with containers.partition([web], [app, db]):
