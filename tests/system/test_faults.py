@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import statistics
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,7 +18,7 @@ import pytest
 
 from pytest_lxcontainer.network.faults import DEFAULT_DIRECTION, Abilities, Fault
 
-from .wire import BOX, OTHER, PEER, Echo, Serving, Wire, connected, ping, round_trip, throughput
+from .wire import BOX, OTHER, PEER, Echo, Serving, Wire, connected, flooded, ping, round_trip, throughput
 
 LATE = 0.03
 """Seconds that a busy machine may add to a round trip."""
@@ -111,7 +112,7 @@ def test_jitter_is_within_its_range_and_keeps_the_order(wire: Wire, serving: Ser
     replies = ping(wire.box, PEER, 200)
     times = [reply.seconds for reply in replies]
     assert len(replies) == 200
-    assert 0.08 <= min(times) and max(times) < 0.12 + LATE
+    assert min(times) >= 0.08 and max(times) < 0.12 + LATE
     assert max(times) - min(times) > 0.01
     assert [reply.number for reply in replies] == sorted(reply.number for reply in replies)
 
@@ -191,12 +192,28 @@ def test_who_sends_what_is_lost_is_not_told(wire: Wire, serving: Serving) -> Non
 # What else can happen to a packet
 
 
-@shaped_only
-def test_a_share_comes_twice(wire: Wire, serving: Serving) -> None:
-    serving.set(fault("duplicate", 0.5))
+@pytest.mark.parametrize("direction", ["out", "in"])
+def test_a_share_comes_twice(wire: Wire, serving: Serving, direction: str) -> None:
+    serving.set(fault("duplicate", 0.5, direction=direction, peers=[PEER]))
     replies = ping(wire.box, PEER, 200, most=400)
     assert 60 <= len(replies) - 200 <= 140
     assert {reply.number for reply in replies} == set(range(200))
+    assert len(ping(wire.box, OTHER, 50, most=100, patience=0.1)) == 50
+
+
+@pytest.mark.parametrize("direction", ["out", "in"])
+def test_what_comes_twice_is_delayed_twice(wire: Wire, serving: Serving, direction: str) -> None:
+    serving.set(fault("duplicate", 1.0, direction=direction), fault("delay", 0.05, direction=direction))
+    replies = ping(wire.box, PEER, 20, most=40)
+    assert len(replies) == 40
+    assert min(reply.seconds for reply in replies) >= 0.05
+    assert statistics.median(reply.seconds for reply in replies) < 0.05 + LATE
+
+
+def test_tcp_gets_through_duplication(wire: Wire, serving: Serving) -> None:
+    serving.set(fault("duplicate", 0.5, direction="both"))
+    for ends in (connected(wire.box, wire.peer, PEER, 7301), connected(wire.peer, wire.box, BOX, 7302)):
+        assert carried(*ends, size=1_000_000)
 
 
 def test_a_share_comes_with_a_wrong_bit(wire: Wire, serving: Serving) -> None:
@@ -222,27 +239,60 @@ def test_a_share_comes_with_a_wrong_bit(wire: Wire, serving: Serving) -> None:
 
 def test_tcp_gets_through_corruption_with_what_was_sent(wire: Wire, serving: Serving) -> None:
     serving.set(fault("corrupt", 0.05))
-    sent = os.urandom(300_000)
-    here, there = connected(wire.box, wire.peer, PEER, 7205)
+    assert carried(*connected(wire.box, wire.peer, PEER, 7205), size=300_000)
+
+
+def carried(here: socket.socket, there: socket.socket, size: int) -> bool:
+    """Whether *there* gets what *here* sends; closes both."""
+    sent = os.urandom(size)
     with here, there:
-        here.sendall(sent)
-        here.shutdown(socket.SHUT_WR)
+        here.settimeout(30)
         there.settimeout(30)
-        assert there.makefile("rb").read() == sent
+        sending = threading.Thread(target=here.sendall, args=(sent,))
+        sending.start()
+        came = b""
+        while len(came) < size:
+            came += there.recv(1 << 18)
+        sending.join()
+    return came == sent
 
 
 # Rates
 
 
 @shaped_only
-@pytest.mark.parametrize("rate", [2e6, 50e6])
-def test_a_rate_limits_both_ways(wire: Wire, serving: Serving, rate: float) -> None:
+@pytest.mark.parametrize("rate", [1e6, 20e6])
+def test_a_rate_limits_datagrams_both_ways(wire: Wire, serving: Serving, rate: float) -> None:
+    serving.set(fault("rate", rate))
+    assert flooded(wire.box, wire.peer, (PEER, 7301)) == pytest.approx(rate, rel=0.1)
+    assert flooded(wire.peer, wire.box, (BOX, 7302)) == pytest.approx(rate, rel=0.1)
+
+
+@shaped_only
+@pytest.mark.parametrize("rate", [10e6, 100e6])
+def test_a_rate_limits_tcp_both_ways(wire: Wire, serving: Serving, rate: float) -> None:
     serving.set(fault("rate", rate))
     on_the_wire = 1514 / 1448
     out = throughput(*connected(wire.box, wire.peer, PEER, 7206), duration=2) * on_the_wire
     into = throughput(*connected(wire.box, wire.peer, PEER, 7207)[::-1], duration=2) * on_the_wire
     assert out == pytest.approx(rate, rel=0.1)
     assert into == pytest.approx(rate, rel=0.1)
+
+
+@shaped_only
+def test_all_who_are_limited_share_one_rate(wire: Wire, serving: Serving) -> None:
+    serving.set(fault("rate", 10e6), fault("delay", 0.01, peers=[OTHER]))
+    rates = {}
+
+    def flood(target: str) -> None:
+        rates[target] = flooded(wire.box, wire.peer, (target, 7303))
+
+    threads = [threading.Thread(target=flood, args=(target,)) for target in (PEER, OTHER)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(rates.values()) == pytest.approx(10e6, rel=0.1)
 
 
 @shaped_only

@@ -55,12 +55,6 @@ def any_of(faults: Iterable[Fault], way: Way) -> Program:
     return [*_joined(_for_fault(fault, way, found) for fault in faults), _return(0)]
 
 
-def by_chance(faults: Iterable[Fault], way: Way) -> Program:
-    """Matches the share that *faults* say of the packets they are for."""
-    found = [_return(ALL)]
-    return [*_joined(_for_fault(each, way, _chance(each.amount, found)) for each in faults), _return(0)]
-
-
 def class_of(lossy: Iterable[Fault], selections: Sequence[Selection], way: Way, major: int, lost: int) -> Program:
     """Returns a class of the qdisc *major*: *lost*, or with a bit for each of *selections* that a packet is one of."""
     losses = _joined(_for_fault(each, way, _chance(loss_of(each), [_return(lost)])) for each in lossy)

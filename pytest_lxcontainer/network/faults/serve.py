@@ -13,19 +13,20 @@ import select
 import socket
 from collections.abc import Sequence
 from ipaddress import IPv4Address
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...errors import HostNotReadyError, LxContainerError
 from .abilities import Abilities, find_abilities
-from .fault import Fault
+from .fault import Fault, Kind
 from .programs import ProgramError
 from .queueing import Queueing
 from .reset import reset
 from .shaper import Shaper
 
 _READ = 1 << 16
-_NEEDS_NETEM = ("delay", "reorder", "corrupt")
-_CAN_BE_HELD = (*_NEEDS_NETEM, "loss", "partition", "down")
+_NEED_NETEM: tuple[Kind, ...] = ("delay", "reorder", "corrupt")
+_LOSSES: tuple[Kind, ...] = ("loss", "partition", "down")
+_SHAPED: tuple[Kind, ...] = ("rate", *_LOSSES)
 _KNOWN_ERRORS = (LxContainerError, ProgramError, OSError, ValueError, KeyError, TypeError)
 
 
@@ -56,14 +57,14 @@ class _InForce:
         """Have exactly *faults* in force, or, where that fails, those that were."""
         self._begin()
         abilities = self._known() if faults else Abilities()
-        shaped, held = divide(faults, abilities)
-        self._shaper.set(shaped)
+        ways = divide(faults, abilities)
+        self._shaper.set(ways.shaped)
         try:
-            self.queueing.set(held, has_queue_statement=abilities.queue_statement)
+            self.queueing.set(ways.held, ways.doubled, abilities)
         except BaseException:
             self._shaper.set(self._shaped)
             raise
-        self._shaped = shaped
+        self._shaped = ways.shaped
 
     def _begin(self) -> None:
         if not self._has_begun:
@@ -77,29 +78,38 @@ class _InForce:
         return self._abilities
 
 
-def divide(faults: Sequence[Fault], abilities: Abilities) -> tuple[list[Fault], list[Fault]]:
-    """Those that traffic control is to do, and those whose packets are to be held.
+class Ways(NamedTuple):
+    """Faults by who does them: traffic control, this process, nftables."""
 
-    `HostNotReadyError` where this host can do one in neither way.
-    """
-    shaped, held = [], []
+    shaped: list[Fault]
+    held: list[Fault]
+    doubled: list[Fault]
+
+
+def divide(faults: Sequence[Fault], abilities: Abilities) -> Ways:
+    """Who is to do which; `HostNotReadyError` where nobody on this host can."""
+    ways = Ways([], [], [])
     for fault in faults:
-        if abilities.shapes and (abilities.netem or fault.kind not in _NEEDS_NETEM):
-            shaped.append(fault)
-        elif abilities.holds and fault.kind in _CAN_BE_HELD:
-            held.append(fault)
+        if fault.kind == "duplicate" and abilities.doubles:
+            ways.doubled.append(fault)
+        elif abilities.shapes and fault.kind in (_NEED_NETEM if abilities.netem else ()) + _SHAPED:
+            ways.shaped.append(fault)
+        elif abilities.holds and fault.kind in _NEED_NETEM + _LOSSES:
+            ways.held.append(fault)
         else:
             raise _lacking(fault)
-    return shaped, held
+    return ways
 
 
 def _lacking(fault: Fault) -> HostNotReadyError:
-    modules = "sch_htb, ifb, cls_bpf, act_mirred"
-    if fault.kind in _NEEDS_NETEM:
-        modules += " and sch_netem, or nfnetlink_queue, nft_queue and nft_dup_ipv4,"
+    modules = "sch_htb, ifb, cls_bpf and act_mirred"
+    if fault.kind == "duplicate":
+        modules = "nf_tables, nft_numgen and nft_dup_ipv4"
+    elif fault.kind in _NEED_NETEM:
+        modules = f"sch_netem, {modules}, or nfnetlink_queue, nft_queue and nft_dup_ipv4"
     return HostNotReadyError(
         f"this host's kernel or programs can do no {fault.kind}",
-        hint=f"provide the kernel modules {modules} and the programs of iproute2 and nftables",
+        hint=f"provide the kernel modules {modules}, and the programs of iproute2 and nftables",
     )
 
 

@@ -52,7 +52,7 @@ class _Class:
 def build(device: str, faults: Sequence[Fault], way: Way) -> list[str]:
     """The qdisc, classes and filter that device *device* gets for those of *faults* that go this *way*.
 
-    All *faults* but those that duplicate: see `redirect`. Several rates hold for each combination of them apart.
+    Several rates hold for each combination of them apart.
     """
     lossy = [fault for fault in faults if loss_of(fault)]
     shaped = [fault for fault in faults if not loss_of(fault)]
@@ -71,19 +71,13 @@ def build(device: str, faults: Sequence[Fault], way: Way) -> list[str]:
     ]
 
 
-def redirect(interface: str, hook: str, device: str, faults: Sequence[Fault], way: Way, preference: int) -> list[str]:
-    """Sends the packets of *interface* that *faults* are for to *device*, and those that are duplicated twice.
-
-    Uses *preference* and the next one.
-    """
-    add = f"filter add dev {interface} {hook} protocol all pref"
-    duplicating = [fault for fault in faults if fault.kind == "duplicate"]
+def redirect(interface: str, hook: str, device: str, faults: Sequence[Fault], way: Way, preference: int) -> str:
+    """Sends the packets of *interface* that *faults* are for through *device*."""
     chosen = classifier.text(classifier.any_of(faults, way))
-    lines = [f'{add} {preference + 1} bpf bytecode "{chosen}" action mirred egress redirect dev {device}']
-    if duplicating:
-        doubled = classifier.text(classifier.by_chance(duplicating, way))
-        lines.append(f'{add} {preference} bpf bytecode "{doubled}" action mirred egress mirror dev {device} continue')
-    return lines
+    return (
+        f"filter add dev {interface} {hook} protocol all pref {preference} "
+        f'bpf bytecode "{chosen}" action mirred egress redirect dev {device}'
+    )
 
 
 def netem(treatment: Treatment) -> str:
