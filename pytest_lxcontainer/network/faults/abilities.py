@@ -30,6 +30,7 @@ class Abilities:
 
     netem: bool = False
     htb: bool = False
+    tbf: bool = False
     ifb: bool = False
     redirects: bool = False
     nftables: bool = False
@@ -42,7 +43,7 @@ class Abilities:
     @property
     def shapes(self) -> bool:
         """Whether traffic control does what needs no netem."""
-        return self.htb and self.ifb and self.redirects
+        return self.htb and self.tbf and self.ifb and self.redirects
 
     @property
     def doubles(self) -> bool:
@@ -93,6 +94,7 @@ def _tried() -> Abilities:
     return Abilities(
         netem=succeeds("tc", "-batch", "-", text="qdisc replace dev lo root netem delay 1ms\n"),
         htb=succeeds("tc", "-batch", "-", text=_HTB_TRIAL),
+        tbf=succeeds("tc", "-batch", "-", text="qdisc replace dev lo root tbf rate 1gbit burst 250k limit 1m\n"),
         ifb=succeeds("ip", "-batch", "-", text="link add name lxt-trial type ifb\n"),
         redirects=succeeds("tc", "-batch", "-", text=_REDIRECT_TRIAL),
         nftables=_nft("flush chain ip t c"),

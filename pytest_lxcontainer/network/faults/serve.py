@@ -8,6 +8,7 @@ Over its door come lines of JSON, and each is answered by one: ``{"ok": null}`` 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import select
 import socket
@@ -38,9 +39,11 @@ def serve(door: socket.socket, interface: str = "eth0", abilities: Abilities | N
     """
     in_force = _InForce(interface, abilities)
     try:
-        _converse(door, in_force)
+        with contextlib.suppress(ConnectionError):
+            _converse(door, in_force)
     finally:
-        in_force.set(())
+        with contextlib.suppress(ProgramError):  # the interface may have gone before
+            in_force.set(())
 
 
 class _InForce:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from . import tree
 from .fault import WAYS, Fault, Way
-from .programs import run, run_batch, succeeds
+from .programs import run, run_batch, try_batch
 
 _HOOKS: dict[Way, str] = {"out": "egress", "in": "ingress"}
 _PREFERENCE = 49_100
@@ -62,9 +62,10 @@ class Shaper:
             self._remove_clsact()
 
     def _remove(self, generation: int) -> None:
-        for way, hook in _HOOKS.items():  # not always are there both
-            succeeds("tc", "filter", "del", "dev", self._interface, hook, "pref", str(_PREFERENCE + generation))
-            succeeds("ip", "link", "delete", "dev", _device(way, generation))
+        """Not always are there both ways, nor all of one."""
+        preference = _PREFERENCE + generation
+        try_batch("tc", [f"filter del dev {self._interface} {hook} pref {preference}" for hook in _HOOKS.values()])
+        try_batch("ip", [f"link delete dev {_device(way, generation)}" for way in WAYS])
 
     def _make_clsact(self) -> None:
         kinds = [each["kind"] for each in _json("qdisc", "show", "dev", self._interface)]
