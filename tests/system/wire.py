@@ -119,16 +119,27 @@ class Serving:
             self.pid: int = namespace.ask({"serve": abilities.to_dict()}, theirs.fileno())
 
     def set(self, *faults: Fault) -> None:
-        assert self.ask({"do": "set", "faults": [fault.to_dict() for fault in faults]}) == {"ok": None}
+        assert self.ask(set_of(*faults)) == {"ok": None}
 
-    def ask(self, request: dict[str, Any]) -> Any:
+    def ask(self, request: Any) -> Any:
+        self.begin(request)
+        return self.answer()
+
+    def begin(self, request: Any) -> None:
         self._door.sendall(json.dumps(request).encode() + b"\n")
+
+    def answer(self) -> Any:
         return json.loads(self._door.makefile().readline())
 
     def close(self) -> int:
         """Close the door; returns the status the process ended with."""
         self._door.close()
         return int(self._namespace.ask({"reap": self.pid}))
+
+
+def set_of(*faults: Fault) -> dict[str, Any]:
+    """The request that has exactly *faults* in force."""
+    return {"do": "set", "faults": [fault.to_dict() for fault in faults]}
 
 
 class Reply(NamedTuple):

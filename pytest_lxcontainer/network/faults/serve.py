@@ -69,6 +69,15 @@ class _InForce:
             raise
         self._shaped = ways.shaped
 
+    def reset(self, peers: Sequence[IPv4Address], ports: Sequence[int]) -> None:
+        """See `reset.reset`; `HostNotReadyError` where the kernel ends no connections from outside."""
+        if not self._known().destroys:
+            raise HostNotReadyError(
+                "this host's kernel cannot reset connections",
+                hint="it needs a kernel with CONFIG_INET_DIAG_DESTROY and the program 'ss' of iproute2",
+            )
+        reset(peers, ports)
+
     def _begin(self) -> None:
         if not self._has_begun:
             self._has_begun = True
@@ -149,6 +158,6 @@ def _do(request: dict[str, Any], in_force: _InForce) -> None:
     if request["do"] == "set":
         in_force.set([Fault.from_dict(each) for each in request["faults"]])
     elif request["do"] == "reset":
-        reset([IPv4Address(peer) for peer in request.get("peers", ())], request.get("ports", ()))
+        in_force.reset([IPv4Address(peer) for peer in request.get("peers", ())], request.get("ports", ()))
     else:
         raise ValueError(f"no such request: {request['do']!r}")
