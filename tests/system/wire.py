@@ -34,6 +34,7 @@ class Namespace:
     """One network namespace; *command* brings a program into it."""
 
     def __init__(self, command: Sequence[str]) -> None:
+        self._lock = threading.Lock()
         self._door, theirs = socket.socketpair()
         environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
         with theirs:
@@ -59,15 +60,18 @@ class Namespace:
         return Abilities.from_dict(self.ask({"abilities": True}))
 
     def ask(self, request: dict[str, Any], *fds: int) -> Any:
-        socket.send_fds(self._door, [json.dumps(request).encode()], fds)
-        return self._receive()[0]
+        return self._asked(request, fds)[0]
 
     def socket(self, kind: int, protocol: int = 0, family: int = socket.AF_INET) -> socket.socket:
-        socket.send_fds(self._door, [json.dumps({"socket": [family, kind, protocol]}).encode()], [])
-        (fd,) = self._receive()[1]
+        (fd,) = self._asked({"socket": [family, kind, protocol]}, [])[1]
         made = socket.socket(fileno=fd)
         made.settimeout(5)
         return made
+
+    def _asked(self, request: dict[str, Any], fds: Sequence[int]) -> tuple[Any, list[int]]:
+        with self._lock:
+            socket.send_fds(self._door, [json.dumps(request).encode()], fds)
+            return self._receive()
 
     def _receive(self) -> tuple[Any, list[int]]:
         data, fds, _, _ = socket.recv_fds(self._door, 1 << 16, 1)
@@ -115,16 +119,27 @@ class Serving:
             self.pid: int = namespace.ask({"serve": abilities.to_dict()}, theirs.fileno())
 
     def set(self, *faults: Fault) -> None:
-        assert self.ask({"do": "set", "faults": [fault.to_dict() for fault in faults]}) == {"ok": None}
+        assert self.ask(set_of(*faults)) == {"ok": None}
 
-    def ask(self, request: dict[str, Any]) -> Any:
+    def ask(self, request: Any) -> Any:
+        self.begin(request)
+        return self.answer()
+
+    def begin(self, request: Any) -> None:
         self._door.sendall(json.dumps(request).encode() + b"\n")
+
+    def answer(self) -> Any:
         return json.loads(self._door.makefile().readline())
 
     def close(self) -> int:
         """Close the door; returns the status the process ended with."""
         self._door.close()
         return int(self._namespace.ask({"reap": self.pid}))
+
+
+def set_of(*faults: Fault) -> dict[str, Any]:
+    """The request that has exactly *faults* in force."""
+    return {"do": "set", "faults": [fault.to_dict() for fault in faults]}
 
 
 class Reply(NamedTuple):
@@ -244,3 +259,23 @@ def _send_until_closed(sock: socket.socket) -> None:
             sock.sendall(data)
     except OSError:
         return
+
+
+def flooded(source: Namespace, target: Namespace, address: tuple[str, int], duration: float = 1.0) -> float:
+    """Bits per second of Ethernet that arrive when more is sent than a rate of up to 50 Mbit/s lets through."""
+    size, headers = 1000, 42
+    with source.socket(socket.SOCK_DGRAM) as sender, target.socket(socket.SOCK_DGRAM) as receiver:
+        receiver.bind(address)
+        receiver.settimeout(0)
+        begin = time.monotonic() + 0.2
+        count, end = 0, begin + duration
+        while (now := time.monotonic()) < end:
+            # As much as 50 Mbit/s, in lots that a busy machine need not hurry for.
+            for _ in range(7):
+                with suppress(BlockingIOError):
+                    sender.sendto(bytes(size), socket.MSG_DONTWAIT, address)
+            with suppress(BlockingIOError):
+                while receiver.recv(2 * size):
+                    count += now > begin
+            time.sleep(0.001)
+    return count * (size + headers) * 8 / duration

@@ -25,11 +25,12 @@ class Abilities:
 
     *redirects*: filters of classic BPF on clsact send packets to another device. *queue_statement*, *queue_target*:
     nftables' own and iptables' way to hand packets to a process. *nfqueue*: a process can have them. *copies*: nftables
-    copies packets. *destroys*: connections can be ended from outside.
+    copies packets, by chance. *destroys*: connections can be ended from outside.
     """
 
     netem: bool = False
     htb: bool = False
+    tbf: bool = False
     ifb: bool = False
     redirects: bool = False
     nftables: bool = False
@@ -42,12 +43,17 @@ class Abilities:
     @property
     def shapes(self) -> bool:
         """Whether traffic control does what needs no netem."""
-        return self.htb and self.ifb and self.redirects
+        return self.htb and self.tbf and self.ifb and self.redirects
+
+    @property
+    def doubles(self) -> bool:
+        """Whether packets can be duplicated."""
+        return self.nftables and self.copies
 
     @property
     def holds(self) -> bool:
         """Whether packets can be held by a process."""
-        return self.nfqueue and self.nftables and self.copies and (self.queue_statement or self.queue_target)
+        return self.nfqueue and self.doubles and (self.queue_statement or self.queue_target)
 
     def to_dict(self) -> dict[str, bool]:
         """As plain values, for JSON."""
@@ -88,10 +94,11 @@ def _tried() -> Abilities:
     return Abilities(
         netem=succeeds("tc", "-batch", "-", text="qdisc replace dev lo root netem delay 1ms\n"),
         htb=succeeds("tc", "-batch", "-", text=_HTB_TRIAL),
+        tbf=succeeds("tc", "-batch", "-", text="qdisc replace dev lo root tbf rate 1gbit burst 250k limit 1m\n"),
         ifb=succeeds("ip", "-batch", "-", text="link add name lxt-trial type ifb\n"),
         redirects=succeeds("tc", "-batch", "-", text=_REDIRECT_TRIAL),
         nftables=_nft("flush chain ip t c"),
-        copies=_nft("add rule ip t c dup to ip daddr device lo"),
+        copies=_nft("add rule ip t c numgen random mod 9 < 3 dup to ip daddr device lo"),
         queue_statement=_nft("add rule ip t c queue num 1 bypass"),
         queue_target=_has_queue_target(),
         nfqueue=_can_bind_queue(),

@@ -52,31 +52,21 @@ def text(program: Sequence[Instruction]) -> str:
 def any_of(faults: Iterable[Fault], way: Way) -> Program:
     """Matches the packets that at least one of *faults* is for."""
     found = [_return(ALL)]
-    return [*_joined(_for_fault(fault, way, found) for fault in faults), _return(0)]
-
-
-def by_chance(faults: Iterable[Fault], way: Way) -> Program:
-    """Matches the share that *faults* say of the packets they are for."""
-    found = [_return(ALL)]
-    return [*_joined(_for_fault(each, way, _chance(each.amount, found)) for each in faults), _return(0)]
+    return [*_joined(_for_selection(fault.selection, way, found) for fault in faults), _return(0)]
 
 
 def class_of(lossy: Iterable[Fault], selections: Sequence[Selection], way: Way, major: int, lost: int) -> Program:
     """Returns a class of the qdisc *major*: *lost*, or with a bit for each of *selections* that a packet is one of."""
-    losses = _joined(_for_fault(each, way, _chance(loss_of(each), [_return(lost)])) for each in lossy)
+    losses = _joined(_for_selection(each.selection, way, _chance(loss_of(each), [_return(lost)])) for each in lossy)
     start = [_do(_SET, major << 16), _do(_STORE, 0)]
     bits = _joined(_for_selection(each, way, _add_bit(1 << index)) for index, each in enumerate(selections))
     return [*losses, *start, *bits, _do(_LOAD_MEMORY, 0), _do(_RETURN_IT, 0)]
 
 
-def _for_fault(fault: Fault, way: Way, then: Program) -> Program:
-    return then if fault.kind == "down" else _for_selection(fault.selection, way, then)
-
-
 def _for_selection(selection: Selection, way: Way, then: Program) -> Program:
     """*then* for packets of *selection*; others go on behind it."""
     if selection.is_everything:
-        # Not ARP: who loses one of those waits for a second, whatever the share.
+        # Not ARP: who loses one of those waits for a second, whatever the share, and also after all is well again.
         return [_do(_LOAD_HALF, _ETHERTYPE), Instruction(_IF_EQUAL, len(then), 0, _ARP), *then]
     if selection.ports:
         then = _with_ports(selection.ports, then)

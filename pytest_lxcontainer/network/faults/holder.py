@@ -36,7 +36,7 @@ class Holder:
         self._treatments.clear()
         self._last_due.clear()
         if not faults:
-            self._waiting = [(0.0, number, verdict) for _, number, verdict in sorted(self._waiting)]
+            self._waiting = sorted((0.0, number, verdict) for _, number, verdict in self._waiting)
 
     def take(self, packet: Packet, now: float) -> None:
         """Decide about *packet*, which has come at *now* of the monotonic clock."""

@@ -33,8 +33,12 @@ def run(name: str, *arguments: str, text: str = "") -> str:
 
 def run_batch(name: str, lines: Iterable[str]) -> None:
     """Run *lines*, each a command of ``ip`` or ``tc``, up to the first that fails."""
-    if text := "".join(f"{line}\n" for line in lines):
-        run(name, "-batch", "-", text=text)
+    run(name, "-batch", "-", text="".join(f"{line}\n" for line in lines))
+
+
+def try_batch(name: str, lines: Iterable[str]) -> None:
+    """Run all *lines*, each a command of ``ip`` or ``tc``, of which some may fail."""
+    succeeds(name, "-force", "-batch", "-", text="".join(f"{line}\n" for line in lines))
 
 
 def succeeds(name: str, *arguments: str, text: str = "") -> bool:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 
 from . import netlink, rules
+from .abilities import Abilities
 from .fault import Fault
 from .holder import Holder
 from .nfqueue import MOST_WAITING, WHOLE, Queues, queue_rule
@@ -33,15 +34,16 @@ class Queueing:
         """Of one like this that was killed."""
         succeeds("nft", "-f", "-", text=rules.delete())
 
-    def set(self, faults: Sequence[Fault], *, has_queue_statement: bool) -> None:
-        """Have exactly *faults* in force; what waits goes on at once where there are none."""
-        if not faults:
-            self._clear()
-            return
+    def set(self, held: Sequence[Fault], doubled: Sequence[Fault], abilities: Abilities) -> None:
+        """Have exactly these faults in force; what waits goes on at once where there are none."""
+        if self._queues is None and (held or doubled):
+            self._queues = _founded(abilities)
         if self._queues is None:
-            self._queues = self._found(has_queue_statement)
-        run("nft", "-f", "-", text=rules.selecting(faults, self._interface))
-        self._holder.set(faults)
+            return
+        run("nft", "-f", "-", text=rules.selecting(held, doubled, self._interface))
+        self._holder.set(held)
+        if not held and not doubled:
+            self._close(self._queues)
 
     def filenos(self) -> list[int]:
         """What to wait for before `work`."""
@@ -51,44 +53,37 @@ class Queueing:
         """Seconds until `work` has something to do even if nothing comes."""
         return self._holder.timeout()
 
-    def work(self) -> None:
+    def work(self, most: int = _AT_ONCE) -> None:
         """Take what has come, let go what is due."""
         if self._queues is None:
             return
         now = time.monotonic()
-        for packet in self._queues.packets(_AT_ONCE):
+        for packet in self._queues.packets(most):
             self._holder.take(packet, now)
-        self._release(time.monotonic())
+        self._queues.send(self._holder.due(time.monotonic()))
 
-    def _found(self, has_queue_statement: bool) -> Queues:
-        queues = Queues()
-        try:
-            queues.bind(rules.HOLD, copied=_HEADERS, unsegmented=True)
-            queues.bind(rules.REWRITE, copied=WHOLE, unsegmented=False)
-            run("nft", "-f", "-", text=rules.foundation(with_queues=has_queue_statement))
-            if not has_queue_statement:
-                _add_queue_rules()
-        except BaseException:
-            succeeds("nft", "-f", "-", text=rules.delete())
-            queues.close()
-            raise
-        return queues
-
-    def _clear(self) -> None:
-        if self._queues is None:
-            return
+    def _close(self, queues: Queues) -> None:
+        self.work(MOST_WAITING)
+        # Only now, when nothing comes and nothing waits: with a chain that has a hook goes all that waits anywhere.
         run("nft", "-f", "-", text=rules.delete())
-        self._holder.set(())
-        for packet in self._queues.packets(MOST_WAITING):
-            self._holder.take(packet, 0.0)
-        self._release(time.monotonic())
-        self._queues.close()
+        queues.close()
         self._queues = None
 
-    def _release(self, now: float) -> None:
-        verdicts = self._holder.due(now)
-        if verdicts and self._queues:
-            self._queues.send(verdicts)
+
+def _founded(abilities: Abilities) -> Queues:
+    queues = Queues()
+    try:
+        if abilities.holds:
+            queues.bind(rules.HOLD, copied=_HEADERS, unsegmented=True)
+            queues.bind(rules.REWRITE, copied=WHOLE, unsegmented=False)
+        run("nft", "-f", "-", text=rules.foundation(with_queues=abilities.queue_statement))
+        if abilities.holds and not abilities.queue_statement:
+            _add_queue_rules()
+    except BaseException:
+        succeeds("nft", "-f", "-", text=rules.delete())
+        queues.close()
+        raise
+    return queues
 
 
 def _add_queue_rules() -> None:

@@ -1,7 +1,9 @@
-"""Rules of nftables that hand the packets to be held to this process; see nft(8).
+"""Rules of nftables that hand the packets to be held to this process, and duplicate some; see nft(8).
 
 A packet that goes out is held as a copy, which belongs to no socket, and the sender is told that the packet has gone.
 Held itself, it would count as not sent: TCP then keeps two packets under way and no more.
+
+A packet that comes in twice comes over loopback the second time.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ QUEUES = {"hold": HOLD, "rewrite": REWRITE, "vanish": VANISH}
 """Chains, and the queue that each puts packets into."""
 
 _MARK = 0x4000_0000
-"""Of copies, until they come back to the rule that made them."""
+"""Of copies, until they are where they were made, for the second time: no copy is copied."""
+_MARKED, _UNMARKED = f"meta mark set meta mark | {_MARK:#x}", f"meta mark set meta mark & {0xFFFF_FFFF ^ _MARK:#x}"
+_MILLION = 1_000_000
 _OUT_PRIORITY, _IN_PRIORITY = 300, -450
 """Behind all that the container does to what it sends, before all that it does to what it gets."""
 
@@ -33,28 +37,35 @@ def foundation(*, with_queues: bool) -> str:
     queues = [_chain(name, _queue(number) if with_queues else "") for name, number in QUEUES.items()]
     chains = [
         *queues,
-        _chain("copied"),
-        _chain("copy"),
+        *(_chain(name) for name in ("copy", "copy-out", "copy-in", "copied-out", "copied-in")),
         _chain("out", f"type filter hook postrouting priority {_OUT_PRIORITY}; policy accept;"),
         _chain("in", f"type filter hook prerouting priority {_IN_PRIORITY}; policy accept;"),
     ]
     return f"{delete()}table {FAMILY} {TABLE} {{\n{''.join(chains)}}}\n"
 
 
-def selecting(faults: Sequence[Fault], interface: str) -> str:
-    """Replaces, in one moment, the rules that say which packets are held."""
-    out = [fault for fault in faults if fault.goes("out")]
-    into = [fault for fault in faults if fault.goes("in")]
-    marked = f"meta mark & {_MARK:#x} == {_MARK:#x}"
+def selecting(held: Sequence[Fault], doubled: Sequence[Fault], interface: str) -> str:
+    """Replaces, in one moment, the rules that say which packets are held, and which come twice."""
+    is_copy = f"meta mark & {_MARK:#x} == {_MARK:#x}"
+    own, to_itself = f'to ip daddr device "{interface}"', "to ip daddr"
     rules = {
-        "copied": [f"meta mark set meta mark & {0xFFFF_FFFF ^ _MARK:#x}", *_into_queues(out, "out")],
-        "copy": [f'meta mark set meta mark | {_MARK:#x} dup to ip daddr device "{interface}"', "goto vanish"],
+        "copy": [_MARKED, f"dup {own}", "goto vanish"],
+        "copy-out": [_MARKED, f"dup {own}", _UNMARKED],
+        "copy-in": [_MARKED, f"dup {to_itself}", _UNMARKED],
+        "copied-out": [_UNMARKED, *_into_queues(held, "out")],
+        "copied-in": [_UNMARKED, *_into_queues(held, "in")],
         "out": [
             f'oifname != "{interface}" return',
-            f"{marked} goto copied",
-            *_matches(out, "out", "goto copy"),
+            f"{is_copy} goto copied-out",
+            *_by_chance(doubled, "out", "jump copy-out"),
+            *_matches(held, "out", "goto copy"),
         ],
-        "in": [f'iifname != "{interface}" return', *_into_queues(into, "in")],
+        "in": [
+            f'iifname "lo" {is_copy} goto copied-in',
+            f'iifname != "{interface}" return',
+            *_by_chance(doubled, "in", "jump copy-in"),
+            *_into_queues(held, "in"),
+        ],
     }
     lines = [f"flush chain {FAMILY} {TABLE} {chain}" for chain in rules]
     lines += [f"add rule {FAMILY} {TABLE} {chain} {rule}" for chain, each in rules.items() for rule in each]
@@ -66,8 +77,17 @@ def _into_queues(faults: Sequence[Fault], way: Way) -> list[str]:
     return [*_matches(changing, way, "goto rewrite"), *_matches(faults, way, "goto hold")]
 
 
+def _by_chance(faults: Iterable[Fault], way: Way, then: str) -> list[str]:
+    return [rule for each in faults for rule in _matches([each], way, f"{_chance(each.amount)} {then}")]
+
+
+def _chance(share: float) -> str:
+    limit = round(share * _MILLION)
+    return f"numgen random mod {_MILLION} < {limit}" if limit < _MILLION else ""
+
+
 def _matches(faults: Iterable[Fault], way: Way, then: str) -> list[str]:
-    selections = dict.fromkeys(fault.selection for fault in faults)
+    selections = dict.fromkeys(fault.selection for fault in faults if fault.goes(way))
     return [f"{condition} {then}".strip() for each in selections for condition in _conditions(each, way)]
 
 

@@ -8,24 +8,26 @@ Over its door come lines of JSON, and each is answered by one: ``{"ok": null}`` 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import select
 import socket
 from collections.abc import Sequence
 from ipaddress import IPv4Address
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...errors import HostNotReadyError, LxContainerError
 from .abilities import Abilities, find_abilities
-from .fault import Fault
+from .fault import Fault, Kind
 from .programs import ProgramError
 from .queueing import Queueing
 from .reset import reset
 from .shaper import Shaper
 
 _READ = 1 << 16
-_NEEDS_NETEM = ("delay", "reorder", "corrupt")
-_CAN_BE_HELD = (*_NEEDS_NETEM, "loss", "partition", "down")
+_NEED_NETEM: tuple[Kind, ...] = ("delay", "reorder", "corrupt")
+_LOSSES: tuple[Kind, ...] = ("loss", "partition", "down")
+_SHAPED: tuple[Kind, ...] = ("rate", *_LOSSES)
 _KNOWN_ERRORS = (LxContainerError, ProgramError, OSError, ValueError, KeyError, TypeError)
 
 
@@ -37,9 +39,11 @@ def serve(door: socket.socket, interface: str = "eth0", abilities: Abilities | N
     """
     in_force = _InForce(interface, abilities)
     try:
-        _converse(door, in_force)
+        with contextlib.suppress(ConnectionError):
+            _converse(door, in_force)
     finally:
-        in_force.set(())
+        with contextlib.suppress(ProgramError):  # the interface may have gone before
+            in_force.set(())
 
 
 class _InForce:
@@ -56,14 +60,23 @@ class _InForce:
         """Have exactly *faults* in force, or, where that fails, those that were."""
         self._begin()
         abilities = self._known() if faults else Abilities()
-        shaped, held = divide(faults, abilities)
-        self._shaper.set(shaped)
+        ways = divide(faults, abilities)
+        self._shaper.set(ways.shaped)
         try:
-            self.queueing.set(held, has_queue_statement=abilities.queue_statement)
+            self.queueing.set(ways.held, ways.doubled, abilities)
         except BaseException:
             self._shaper.set(self._shaped)
             raise
-        self._shaped = shaped
+        self._shaped = ways.shaped
+
+    def reset(self, peers: Sequence[IPv4Address], ports: Sequence[int]) -> None:
+        """See `reset.reset`; `HostNotReadyError` where the kernel ends no connections from outside."""
+        if not self._known().destroys:
+            raise HostNotReadyError(
+                "this host's kernel cannot reset connections",
+                hint="it needs a kernel with CONFIG_INET_DIAG_DESTROY and the program 'ss' of iproute2",
+            )
+        reset(peers, ports)
 
     def _begin(self) -> None:
         if not self._has_begun:
@@ -77,29 +90,38 @@ class _InForce:
         return self._abilities
 
 
-def divide(faults: Sequence[Fault], abilities: Abilities) -> tuple[list[Fault], list[Fault]]:
-    """Those that traffic control is to do, and those whose packets are to be held.
+class Ways(NamedTuple):
+    """Faults by who does them: traffic control, this process, nftables."""
 
-    `HostNotReadyError` where this host can do one in neither way.
-    """
-    shaped, held = [], []
+    shaped: list[Fault]
+    held: list[Fault]
+    doubled: list[Fault]
+
+
+def divide(faults: Sequence[Fault], abilities: Abilities) -> Ways:
+    """Who is to do which; `HostNotReadyError` where nobody on this host can."""
+    ways = Ways([], [], [])
     for fault in faults:
-        if abilities.shapes and (abilities.netem or fault.kind not in _NEEDS_NETEM):
-            shaped.append(fault)
-        elif abilities.holds and fault.kind in _CAN_BE_HELD:
-            held.append(fault)
+        if fault.kind == "duplicate" and abilities.doubles:
+            ways.doubled.append(fault)
+        elif abilities.shapes and fault.kind in (_NEED_NETEM if abilities.netem else ()) + _SHAPED:
+            ways.shaped.append(fault)
+        elif abilities.holds and fault.kind in _NEED_NETEM + _LOSSES:
+            ways.held.append(fault)
         else:
             raise _lacking(fault)
-    return shaped, held
+    return ways
 
 
 def _lacking(fault: Fault) -> HostNotReadyError:
-    modules = "sch_htb, ifb, cls_bpf, act_mirred"
-    if fault.kind in _NEEDS_NETEM:
-        modules += " and sch_netem, or nfnetlink_queue, nft_queue and nft_dup_ipv4,"
+    modules = "sch_htb, ifb, cls_bpf and act_mirred"
+    if fault.kind == "duplicate":
+        modules = "nf_tables, nft_numgen and nft_dup_ipv4"
+    elif fault.kind in _NEED_NETEM:
+        modules = f"sch_netem, {modules}, or nfnetlink_queue, nft_queue and nft_dup_ipv4"
     return HostNotReadyError(
         f"this host's kernel or programs can do no {fault.kind}",
-        hint=f"provide the kernel modules {modules} and the programs of iproute2 and nftables",
+        hint=f"provide the kernel modules {modules}, and the programs of iproute2 and nftables",
     )
 
 
@@ -136,6 +158,6 @@ def _do(request: dict[str, Any], in_force: _InForce) -> None:
     if request["do"] == "set":
         in_force.set([Fault.from_dict(each) for each in request["faults"]])
     elif request["do"] == "reset":
-        reset([IPv4Address(peer) for peer in request.get("peers", ())], request.get("ports", ()))
+        in_force.reset([IPv4Address(peer) for peer in request.get("peers", ())], request.get("ports", ()))
     else:
         raise ValueError(f"no such request: {request['do']!r}")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import socket
 from collections.abc import Sequence
 
 from . import tree
 from .fault import WAYS, Fault, Way
-from .programs import ProgramError, run, run_batch
+from .programs import run, run_batch, try_batch
 
 _HOOKS: dict[Way, str] = {"out": "egress", "in": "ingress"}
 _PREFERENCE = 49_100
@@ -48,17 +47,13 @@ class Shaper:
     def _build(self, generation: int, faults: Sequence[Fault]) -> None:
         chosen = {way: found for way in WAYS if (found := [fault for fault in faults if fault.goes(way)])}
         devices = {way: _device(way, generation) for way in chosen}
-        trees = [
-            line
-            for way, found in chosen.items()
-            for line in tree.build(devices[way], [fault for fault in found if fault.kind != "duplicate"], way)
-        ]
+        trees = [line for way, found in chosen.items() for line in tree.build(devices[way], found, way)]
         run_batch("ip", [line for device in devices.values() for line in _device_lines(device)])
         run_batch("tc", trees)
         self._make_clsact()
         for way, found in chosen.items():
-            at = self._interface, _HOOKS[way], devices[way]
-            run_batch("tc", tree.redirect(*at, found, way, _preference(generation)))
+            preference = _PREFERENCE + generation
+            run_batch("tc", [tree.redirect(self._interface, _HOOKS[way], devices[way], found, way, preference)])
 
     def _clear(self) -> None:
         if self._generation is not None:
@@ -67,13 +62,10 @@ class Shaper:
             self._remove_clsact()
 
     def _remove(self, generation: int) -> None:
-        first = _preference(generation)
-        for way, hook in _HOOKS.items():
-            for preference in (first, first + 1):
-                with contextlib.suppress(ProgramError):  # not all are there
-                    run("tc", "filter", "del", "dev", self._interface, hook, "pref", str(preference))
-            with contextlib.suppress(ProgramError):
-                run("ip", "link", "delete", "dev", _device(way, generation))
+        """Not always are there both ways, nor all of one."""
+        preference = _PREFERENCE + generation
+        try_batch("tc", [f"filter del dev {self._interface} {hook} pref {preference}" for hook in _HOOKS.values()])
+        try_batch("ip", [f"link delete dev {_device(way, generation)}" for way in WAYS])
 
     def _make_clsact(self) -> None:
         kinds = [each["kind"] for each in _json("qdisc", "show", "dev", self._interface)]
@@ -108,10 +100,6 @@ def _device_lines(device: str) -> list[str]:
         f"link add name {device} txqueuelen {_QUEUE_LENGTH} type ifb",
         f"link set dev {device} up",
     ]
-
-
-def _preference(generation: int) -> int:
-    return _PREFERENCE + 2 * generation
 
 
 def _json(*arguments: str) -> list[dict[str, object]]:

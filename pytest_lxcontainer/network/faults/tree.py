@@ -1,4 +1,4 @@
-"""Faults as traffic control has them, as text for ``tc -batch``; see tc-htb(8) and tc-netem(8).
+"""Faults as traffic control has them, as text for ``tc -batch``; see tc-htb(8), tc-tbf(8) and tc-netem(8).
 
 The packets of one way go through a device of their own (ifb), so that the interface keeps the qdisc it has. There a
 filter gives each a class: what is lost goes into a black hole, of which nobody is told, as on a wire. Netfilter would
@@ -26,8 +26,11 @@ _UNLIMITED = "rate 100gbit quantum 60000"
 _PACKET = 1500
 _QUEUED = 0.25
 """Seconds that a packet may wait for its turn where the rate is limited; what comes then is lost."""
-_LEAST_QUEUE = 128 * 1024
-"""Bytes: two of the largest packets that a TCP hands down."""
+_LEAST_QUEUE = 32 * 1024
+"""Bytes."""
+_BURST = 0.002
+"""Seconds that a bucket is filled in. What is larger is parted as on a wire; else TCP's packets come by 64 KiB."""
+_LEAST_BURST = 2 * _PACKET
 _NETEM_PACKETS = 100_000
 
 
@@ -52,7 +55,7 @@ class _Class:
 def build(device: str, faults: Sequence[Fault], way: Way) -> list[str]:
     """The qdisc, classes and filter that device *device* gets for those of *faults* that go this *way*.
 
-    All *faults* but those that duplicate: see `redirect`. Several rates hold for each combination of them apart.
+    Several rates hold for each combination of them apart.
     """
     lossy = [fault for fault in faults if loss_of(fault)]
     shaped = [fault for fault in faults if not loss_of(fault)]
@@ -71,19 +74,13 @@ def build(device: str, faults: Sequence[Fault], way: Way) -> list[str]:
     ]
 
 
-def redirect(interface: str, hook: str, device: str, faults: Sequence[Fault], way: Way, preference: int) -> list[str]:
-    """Sends the packets of *interface* that *faults* are for to *device*, and those that are duplicated twice.
-
-    Uses *preference* and the next one.
-    """
-    add = f"filter add dev {interface} {hook} protocol all pref"
-    duplicating = [fault for fault in faults if fault.kind == "duplicate"]
+def redirect(interface: str, hook: str, device: str, faults: Sequence[Fault], way: Way, preference: int) -> str:
+    """Sends the packets of *interface* that *faults* are for through *device*."""
     chosen = classifier.text(classifier.any_of(faults, way))
-    lines = [f'{add} {preference + 1} bpf bytecode "{chosen}" action mirred egress redirect dev {device}']
-    if duplicating:
-        doubled = classifier.text(classifier.by_chance(duplicating, way))
-        lines.append(f'{add} {preference} bpf bytecode "{doubled}" action mirred egress mirror dev {device} continue')
-    return lines
+    return (
+        f"filter add dev {interface} {hook} protocol all pref {preference} "
+        f'bpf bytecode "{chosen}" action mirred egress redirect dev {device}'
+    )
 
 
 def netem(treatment: Treatment) -> str:
@@ -132,7 +129,8 @@ def _leaf(treatment: Treatment) -> str:
     if treatment.delay or treatment.corrupted:
         return f"netem {netem(treatment)}"
     if treatment.rate:
-        return f"bfifo limit {_bytes(treatment.rate, _QUEUED)}"
+        burst = max(_LEAST_BURST, round(treatment.rate * _BURST / 8))
+        return f"tbf rate {round(treatment.rate)}bit burst {burst} limit {_bytes(treatment.rate, _QUEUED)}"
     return f"pfifo limit {_NETEM_PACKETS}"
 
 
