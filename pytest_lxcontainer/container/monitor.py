@@ -68,7 +68,7 @@ class Order(Record):
     rejoins: bool
     """Whether the monitor joins the supervisor's mounts, where the zygote's hide the cgroups."""
     waits: bool
-    """Whether init waits for the way into its cgroups."""
+    """Whether init waits to be told that it may go on, and where to: see `boot.Greeting`."""
 
 
 def monitor(supervisor: int, fds: Sequence[int], *order: Any) -> int:
@@ -171,18 +171,20 @@ class _Init:
             return
 
     def _wait(self) -> None:
-        """Wait for the way into its cgroups, and enter them: they are the root of all that will be seen of them here.
+        """Wait for its network, and for the way into its cgroups: the root of all that will be seen of them here.
 
-        By itself, and with a single thread: so the kernel need not lock everybody else out, which takes its time.
+        It enters them by itself, and with a single thread: so the kernel need not lock everybody else out, which takes
+        its time.
         """
         try:
-            _, entries = receive_fds(self._herald, 1, MOST_CGROUPS)
-            if not entries:
+            said, entries = receive_fds(self._herald, 1, MOST_CGROUPS)
+            if not said:
                 os._exit(CANNOT_BECOME)
             for entry in entries:
                 os.write(entry, b"0")
                 os.close(entry)
-            checked(libc.unshare(CLONE_NEWCGROUP))
+            if entries:
+                checked(libc.unshare(CLONE_NEWCGROUP))
         except BaseException:  # what is raised in a callback is only printed
             os._exit(CANNOT_BECOME)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 
 from ..network.netlink import exchange
 from .attach import CLONE_NEWNET, CLONE_NEWUSER, setns
@@ -24,16 +23,3 @@ def wire_as_user(supervisor: int, fds: Sequence[int], messages: Sequence[bytes])
     except OSError as error:
         return error.errno or errno.EIO
     return 0
-
-
-def wire_as_root(pid: int, home: int, messages: Sequence[bytes]) -> None:
-    """Send *messages* where process *pid* is; *home* is the network namespace to come back to. Raises `OSError`."""
-    theirs = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        setns(theirs, CLONE_NEWNET)
-        try:
-            exchange(tuple(messages))
-        finally:
-            setns(home, CLONE_NEWNET)
-    finally:
-        os.close(theirs)

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,12 +32,13 @@ FIRST_MOMENT = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """What is done when init tells that it is there; with *own* cgroups it waits for the way into them.
+    """What is done when init tells that it is there, and *waits*: it is shown the way into its *own* cgroups.
 
-    *wire* is given its pid, and tells whether it could do its part.
+    *wire* is given its pid, tells whether it has done its part, and raises `OSError` where it could not.
     """
 
     own: OwnCgroups | None = None
+    waits: bool = False
     wire: Callable[[int], bool] = lambda _: False
 
 
@@ -62,6 +64,8 @@ class Boot:
         self.cgroups: dict[str, Path] = {}
         self._herald = herald
         self._greeting = Greeting()
+        self.problem = ""
+        """Why it was killed before its command was there."""
         self.wired = False
         """Whether it reaches whom it should, and nobody else."""
         self.devices: set[str] = set()
@@ -143,9 +147,14 @@ class Boot:
         return self.executed
 
     def _admit(self, init: int) -> None:
-        self.wired = self._greeting.wire(init)
-        if self._greeting.own is not None:
-            with self._greeting.own.entries() as entries:
+        try:
+            self.wired = self._greeting.wire(init)
+        except OSError as error:
+            self.problem = f"its network could not be set up: {error.strerror or error}"
+            self.kill_init()
+            return
+        if self._greeting.waits:
+            with self._greeting.own.entries() if self._greeting.own is not None else nullcontext(()) as entries:
                 self._herald.show_in(entries)
 
     def _adopt(self, command: int, hierarchies: Hierarchies) -> None:

@@ -85,6 +85,7 @@ class Life:
         self._memory = MemoryGuard(unified / reserved.cgroup if unified is not None else None)
         self._own_cgroups = OwnCgroups(bases, reserved.cgroup) if host.makes_cgroups and spec.leaves_cgroups else None
         self.faults, self.captures = Faults(is_root=host.is_root), Captures(is_root=host.is_root)
+        self._plug = reserved.plug(spec) if host.is_root and spec.begins_with_init else None
         self._leftovers = Leftovers([base / reserved.cgroup for base in bases.values()], reserved.pair, self.works)
 
     @property
@@ -126,7 +127,14 @@ class Life:
         forget_volatile(self._reserved.overlay.work_dir)
         points = self._mount_points([entry.wanted for entry in entries(self.spec, self.files)])
         self.mounted.update(point.path for point in points)
-        self._reserved.write_config(self.name, self.spec, self.host, points, by_lxc=self._own_cgroups is None)
+        self._reserved.write_config(
+            self.name,
+            self.spec,
+            self.host,
+            points,
+            by_lxc=self._own_cgroups is None,
+            plugged=self._plug is not None,
+        )
 
     def _make_cgroups(self) -> None:
         if self._own_cgroups is not None:
@@ -164,7 +172,7 @@ class Life:
         self._phase, self.exit_code, self.reason, self._killed = "STARTING", None, "", False
         boot = await self._begin()
         begun()
-        greeting = Greeting(self._own_cgroups, self._wire_now)
+        greeting = Greeting(self._own_cgroups, self._own_cgroups is not None or self._plug is not None, self._wire_now)
         if not await boot.until_executed(self.host.hierarchies, greeting, deadline, pause):
             boot.kill_init()
             await self.until_ended(KILL_GRACE)
@@ -188,7 +196,8 @@ class Life:
         self._is_beginning = True
         try:
             own = self._own_cgroups is not None
-            plan = Plan(self.files, self.spec, rejoins=self.host.makes_cgroups and not own, waits=own)
+            waits = own or self._plug is not None
+            plan = Plan(self.files, self.spec, rejoins=self.host.makes_cgroups and not own, waits=waits)
             boot = self.boot = await Boot.begin(self._means.zygote, plan, self.console)
         except OSError:  # the kernel makes no more processes, or descriptors
             self._phase = "STOPPED"
@@ -200,11 +209,11 @@ class Life:
         return boot
 
     def _wire_now(self, init: int) -> bool:
-        """Have it reach whom it should before its command is there, if that can be; tells whether it could."""
-        try:
-            return self.address is None or self._means.wires.send_now(init, self._wiring())
-        except OSError:  # the second attempt tells
-            return False
+        """Have it reach whom it should before its command is there, where LXC makes it no interface."""
+        if self._plug is None:
+            return self.address is None
+        self._means.wires.plug(init, self._plug, self._wiring())
+        return True
 
     async def _wire(self, boot: Boot) -> None:
         """Have it reach whom it should, where that has not been done yet."""
@@ -243,6 +252,10 @@ class Life:
 
     def _check_start(self, boot: Boot) -> None:
         """Raise `StartFailedError` unless the command was executed before the monitor ended."""
+        if boot.problem:
+            self.settle()
+            self.reason = boot.problem
+            raise refusals.start_failed(self.name, None, boot.problem, "")
         if boot.monitor_code != REFUSED and boot.monitor_code is not None and boot.monitor_code >= 0:
             return
         problems = self._log.problems

@@ -10,6 +10,7 @@ from ..container.lxc_config import Interface, Place, lxc_items, render
 from ..container.seccomp import profile
 from ..container.spec import ContainerSpec
 from ..network.addresses import HeldAddress
+from ..network.plug import Plug
 from ..rootfs.idmap import IdMap
 from ..rootfs.mount_points import MountPoint
 from ..rootfs.overlay import Overlay
@@ -37,16 +38,32 @@ class Reserved:
     creator: int
     stage: Path | None = None
 
+    def plug(self, spec: ContainerSpec) -> Plug | None:
+        """How root plugs it in."""
+        if self.address is None or self.pair is None:
+            return None
+        return Plug(self.address, self.pair, self._leads_out(spec))
+
     def write_config(
-        self, name: str, spec: ContainerSpec, host: Host, points: tuple[MountPoint, ...], *, by_lxc: bool
+        self,
+        name: str,
+        spec: ContainerSpec,
+        host: Host,
+        points: tuple[MountPoint, ...],
+        *,
+        by_lxc: bool,
+        plugged: bool,
     ) -> None:
-        """Write LXC's configuration file for container *name*, with mounts on *points*, and cgroups made *by_lxc*."""
+        """Write LXC's configuration file for container *name*, with mounts on *points*, and cgroups made *by_lxc*.
+
+        Where it is *plugged* in by us, LXC makes no interface.
+        """
         place = Place(
             name=name,
             files=self.files,
             idmap=self.idmap,
             overlay=self.overlay,
-            interface=self._interface(isolated=spec.isolated),
+            interface=None if plugged else self._interface(spec),
             cgroup=self.cgroup if host.cgroup_base and by_lxc else None,
             cgroups_on_v1=host.hierarchies.limits_on_v1,
             limits_apply=host.limits_apply and by_lxc,
@@ -59,9 +76,12 @@ class Reserved:
             place.seccomp_profile.write_text(profile(kept_capabilities(spec)))
         (self.files / "config").write_text(render(lxc_items(spec, place)))
 
-    def _interface(self, *, isolated: bool) -> Interface | None:
+    def _leads_out(self, spec: ContainerSpec) -> bool:
+        return self.address is not None and self.address.bridge.leads_out and not spec.isolated
+
+    def _interface(self, spec: ContainerSpec) -> Interface | None:
         if self.address is None:
             return None
         held = self.address
-        gateway = str(held.bridge.gateway) if held.bridge.leads_out and not isolated else None
+        gateway = str(held.bridge.gateway) if self._leads_out(spec) else None
         return Interface(held.bridge.name, self.pair, held.with_prefix, gateway, held.mac)

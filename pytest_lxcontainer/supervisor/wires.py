@@ -1,13 +1,18 @@
-"""The rules in containers' network namespaces by which they reach whom they should."""
+"""Setting up containers' networks from within their network namespaces."""
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
-from ..container.wiring import WIRE, wire_as_root
+from ..container.attach import CLONE_NEWNET, setns
+from ..container.wiring import WIRE
 from ..container.zygote import Zygote
+from ..network.netlink import exchange
+from ..network.plug import INSIDE, Plug
 from .loop import until_gone, wait
 
 
@@ -18,17 +23,40 @@ class Wires:
         self._zygote = zygote
         self._home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC) if is_root else None
 
-    def send_now(self, pid: int, messages: Sequence[bytes]) -> bool:
-        """As `send`, at once; tells whether that could be."""
-        if self._home is None:
-            return False
-        wire_as_root(pid, self._home, messages)
-        return True
+    def plug(self, pid: int, plug: Plug, messages: Sequence[bytes]) -> None:
+        """Plug the container of process *pid* into its bridge, and have the kernel do *messages* there; as root.
+
+        Raises `OSError`.
+        """
+        theirs = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            exchange(plug.outside(theirs))
+            with self._visiting(theirs):
+                exchange((*plug.inside(socket.if_nametoindex(INSIDE)), *messages))
+        finally:
+            os.close(theirs)
 
     async def send(self, pid: int, messages: Sequence[bytes]) -> None:
         """Have the kernel do *messages* where process *pid* is; raises `OSError` where it refuses or that is gone."""
-        if messages and not self.send_now(pid, messages):
+        if messages and self._home is None:
             await self._send_as_user(pid, messages)
+        elif messages:
+            theirs = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                with self._visiting(theirs):
+                    exchange(tuple(messages))
+            finally:
+                os.close(theirs)
+
+    @contextmanager
+    def _visiting(self, namespace: int) -> Iterator[None]:
+        """Be in another network namespace, which only a thread of root's may."""
+        assert self._home is not None  # an ordinary user has others go there
+        setns(namespace, CLONE_NEWNET)
+        try:
+            yield
+        finally:
+            setns(self._home, CLONE_NEWNET)
 
     async def _send_as_user(self, pid: int, messages: Sequence[bytes]) -> None:
         """An ordinary user's supervisor may not go there itself, for it would have to join the user namespace."""

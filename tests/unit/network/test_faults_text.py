@@ -153,7 +153,7 @@ def test_packets_go_through_a_device_of_ours() -> None:
     line = redirect("eth0", "egress", "dev0", [fault("down", 0)], "out", 7)
     assert line == (
         "filter add dev eth0 egress protocol all pref 7 "
-        'bpf bytecode "2,6 0 0 4294967295,6 0 0 0" action mirred egress redirect dev dev0'
+        'bpf bytecode "4,40 0 0 12,21 1 0 2054,6 0 0 4294967295,6 0 0 0" action mirred egress redirect dev dev0'
     )
 
 
