@@ -432,6 +432,26 @@ def test_what_the_container_itself_has_survives(wire: Wire, abilities: Abilities
         wire.box.run("nft", "delete", "table", "ip", "own")
 
 
+STATEFUL = """
+table ip own {
+  chain c {
+    type filter hook input priority 0; policy drop
+    ct state established accept
+  }
+}
+"""
+
+
+@shaped_only
+def test_answers_pass_a_firewall_of_the_container_that_tracks_connections(wire: Wire, serving: Serving) -> None:
+    serving.set(fault("delay", 0.01), fault("duplicate", 0.2))
+    wire.box.run("nft", "-f", "-", text=STATEFUL)
+    try:
+        assert carried(*connected(wire.box, wire.peer, PEER, 7305)[::-1], size=100_000)
+    finally:
+        wire.box.run("nft", "delete", "table", "ip", "own")
+
+
 def no_counts(text: str) -> str:
     """*text* without what counts packets."""
     return re.sub(r"packets \d+ bytes \d+", "", text)

@@ -33,7 +33,8 @@ _SET, _STORE, _OR = 0x00, 0x02, 0x44
 _IF_EQUAL, _IF_AT_LEAST, _IF_BITS = 0x15, 0x35, 0x45
 _RETURN, _RETURN_IT = 0x06, 0x16
 
-_RANDOM = 0xFFFFF000 + 56
+_MAJOR = 0xFFFF_0000
+_MARK, _RANDOM = 0xFFFFF000 + 20, 0xFFFFF000 + 56
 _ETHERTYPE, _ARP, _IPV4 = 12, 0x0806, 0x0800
 _IP = 14
 _FRAGMENT, _LATER_FRAGMENT = _IP + 6, 0x1FFF
@@ -49,18 +50,22 @@ def text(program: Sequence[Instruction]) -> str:
     )
 
 
-def any_of(faults: Iterable[Fault], way: Way) -> Program:
-    """Matches the packets that at least one of *faults* is for."""
+def any_of(faults: Iterable[Fault], way: Way, *, mark: int = 0) -> Program:
+    """Matches the packets that at least one of *faults* is for, and those with *mark*."""
     found = [_return(ALL)]
-    return [*_joined(_for_selection(fault.selection, way, found) for fault in faults), _return(0)]
+    return [*_marked(mark, found), *_joined(_for_selection(fault.selection, way, found) for fault in faults), _return(0)]
 
 
-def class_of(lossy: Iterable[Fault], selections: Sequence[Selection], way: Way, major: int, lost: int) -> Program:
-    """Returns a class of the qdisc *major*: *lost*, or with a bit for each of *selections* that a packet is one of."""
+def class_of(lossy: Iterable[Fault], selections: Sequence[Selection], way: Way, lost: int, *, mark: int = 0) -> Program:
+    """Returns a class: *lost* also for *mark*, or, of the same qdisc, with a bit for each selection a packet is of."""
     losses = _joined(_for_selection(each.selection, way, _chance(loss_of(each), [_return(lost)])) for each in lossy)
-    start = [_do(_SET, major << 16), _do(_STORE, 0)]
+    start = [_do(_SET, lost & _MAJOR), _do(_STORE, 0)]
     bits = _joined(_for_selection(each, way, _add_bit(1 << index)) for index, each in enumerate(selections))
-    return [*losses, *start, *bits, _do(_LOAD_MEMORY, 0), _do(_RETURN_IT, 0)]
+    return [*_marked(mark, [_return(lost)]), *losses, *start, *bits, _do(_LOAD_MEMORY, 0), _do(_RETURN_IT, 0)]
+
+
+def _marked(mark: int, then: Program) -> Program:
+    return [_do(_LOAD_WORD, _MARK), Instruction(_IF_BITS, 0, len(then), mark), *then] if mark else []
 
 
 def _for_selection(selection: Selection, way: Way, then: Program) -> Program:

@@ -40,7 +40,7 @@ class Queueing:
             self._queues = _founded(abilities)
         if self._queues is None:
             return
-        run("nft", "-f", "-", text=rules.selecting(held, doubled, self._interface))
+        run("nft", "-f", "-", text=rules.selecting(held, doubled, self._interface, swallows=abilities.shapes))
         self._holder.set(held)
         if not held and not doubled:
             self._close(self._queues)

@@ -3,6 +3,9 @@
 A packet that goes out is held as a copy, which belongs to no socket, and the sender is told that the packet has gone.
 Held itself, it would count as not sent: TCP then keeps two packets under way and no more.
 
+Where traffic control can, it is that which loses the packet itself: the container's own connection tracking has then
+seen it. Else a queue without a reader does.
+
 A packet that comes in twice comes over loopback the second time.
 """
 
@@ -11,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from .fault import Fault, Selection, Way
+from .marks import COPY, SWALLOW
 
 FAMILY, TABLE = "ip", "lxt-faults"
 HOLD, REWRITE, VANISH = 27_741, 27_742, 27_743
@@ -19,9 +23,9 @@ HOLD, REWRITE, VANISH = 27_741, 27_742, 27_743
 QUEUES = {"hold": HOLD, "rewrite": REWRITE, "vanish": VANISH}
 """Chains, and the queue that each puts packets into."""
 
-_MARK = 0x4000_0000
-"""Of copies, until they are where they were made, for the second time: no copy is copied."""
-_MARKED, _UNMARKED = f"meta mark set meta mark | {_MARK:#x}", f"meta mark set meta mark & {0xFFFF_FFFF ^ _MARK:#x}"
+_MARKED = f"meta mark set meta mark | {COPY:#x}"
+_UNMARKED = f"meta mark set meta mark & {0xFFFF_FFFF ^ COPY:#x}"
+_SWALLOWED = f"meta mark set meta mark | {SWALLOW:#x}"
 _MILLION = 1_000_000
 _OUT_PRIORITY, _IN_PRIORITY = 300, -450
 """Behind all that the container does to what it sends, before all that it does to what it gets."""
@@ -44,12 +48,15 @@ def foundation(*, with_queues: bool) -> str:
     return f"{delete()}table {FAMILY} {TABLE} {{\n{''.join(chains)}}}\n"
 
 
-def selecting(held: Sequence[Fault], doubled: Sequence[Fault], interface: str) -> str:
-    """Replaces, in one moment, the rules that say which packets are held, and which come twice."""
-    is_copy = f"meta mark & {_MARK:#x} == {_MARK:#x}"
+def selecting(held: Sequence[Fault], doubled: Sequence[Fault], interface: str, *, swallows: bool) -> str:
+    """Replaces, in one moment, the rules that say which packets are held, and which come twice.
+
+    *swallows*: traffic control loses what has `marks.SWALLOW`.
+    """
+    is_copy = f"meta mark & {COPY:#x} == {COPY:#x}"
     own, to_itself = f'to ip daddr device "{interface}"', "to ip daddr"
     rules = {
-        "copy": [_MARKED, f"dup {own}", "goto vanish"],
+        "copy": [_MARKED, f"dup {own}", *([_UNMARKED, _SWALLOWED] if swallows else ["goto vanish"])],
         "copy-out": [_MARKED, f"dup {own}", _UNMARKED],
         "copy-in": [_MARKED, f"dup {to_itself}", _UNMARKED],
         "copied-out": [_UNMARKED, *_into_queues(held, "out")],

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from ...errors import HostNotReadyError, LxContainerError
 from .abilities import Abilities, find_abilities
 from .fault import Fault, Kind
+from .marks import SWALLOW
 from .programs import ProgramError
 from .queueing import Queueing
 from .reset import reset
@@ -53,6 +54,7 @@ class _InForce:
         self._abilities = abilities
         self._shaper = Shaper(interface)
         self._shaped: list[Fault] = []
+        self._mark = 0
         self.queueing = Queueing(interface)
         self._has_begun = False
 
@@ -61,13 +63,16 @@ class _InForce:
         self._begin()
         abilities = self._known() if faults else Abilities()
         ways = divide(faults, abilities)
-        self._shaper.set(ways.shaped)
+        before, before_mark = self._shaped, self._mark
+        mark = SWALLOW if abilities.shapes and any(fault.goes("out") for fault in ways.held) else 0
+        # What is marked must be lost from before the first until after the last, or it goes out twice.
+        self._shape(ways.shaped, mark | before_mark)
         try:
             self.queueing.set(ways.held, ways.doubled, abilities)
         except BaseException:
-            self._shaper.set(self._shaped)
+            self._shape(before, before_mark)
             raise
-        self._shaped = ways.shaped
+        self._shape(ways.shaped, mark)
 
     def reset(self, peers: Sequence[IPv4Address], ports: Sequence[int]) -> None:
         """See `reset.reset`; `HostNotReadyError` where the kernel ends no connections from outside."""
@@ -77,6 +82,10 @@ class _InForce:
                 hint="it needs a kernel with CONFIG_INET_DIAG_DESTROY and the program 'ss' of iproute2",
             )
         reset(peers, ports)
+
+    def _shape(self, faults: list[Fault], mark: int) -> None:
+        self._shaper.set(faults, mark=mark)
+        self._shaped, self._mark = faults, mark
 
     def _begin(self) -> None:
         if not self._has_begun:

@@ -24,17 +24,35 @@ class Shaper:
 
     def __init__(self, interface: str) -> None:
         self._interface = interface
+        self._in_force: list[Fault] = []
+        self._mark = 0
         self._generation: int | None = None
         self._clsact_is_ours = False
 
-    def set(self, faults: Sequence[Fault]) -> None:
-        """Have exactly *faults* in force; if that fails, what was in force still is."""
-        if not faults:
-            self._clear()
+    def set(self, faults: list[Fault], *, mark: int = 0) -> None:
+        """Have exactly *faults* in force, and lose what goes out with *mark*; if that fails, all stays as it was."""
+        if (faults, mark) == (self._in_force, self._mark):
             return
+        if faults or mark:
+            self._replace(faults, mark)
+        else:
+            self._clear()
+        self._in_force, self._mark = faults, mark
+
+    def remove_leftovers(self) -> None:
+        """Of one like this that was killed."""
+        there = {name for _, name in socket.if_nameindex()}
+        for generation in (0, 1):
+            if there & {_device(way, generation) for way in WAYS}:
+                self._remove(generation)
+                self._clsact_is_ours = True
+        if self._clsact_is_ours:
+            self._remove_clsact()
+
+    def _replace(self, faults: Sequence[Fault], mark: int) -> None:
         old, new = self._generation, 1 if self._generation == 0 else 0
         try:
-            self._build(new, faults)
+            self._build(new, faults, mark)
         except BaseException:
             self._remove(new)
             if old is None:
@@ -44,16 +62,20 @@ class Shaper:
         if old is not None:
             self._remove(old)
 
-    def _build(self, generation: int, faults: Sequence[Fault]) -> None:
-        chosen = {way: found for way in WAYS if (found := [fault for fault in faults if fault.goes(way)])}
+    def _build(self, generation: int, faults: Sequence[Fault], mark: int) -> None:
+        marks: dict[Way, int] = {"out": mark, "in": 0}
+        going = {way: [fault for fault in faults if fault.goes(way)] for way in WAYS}
+        chosen = {way: found for way, found in going.items() if found or marks[way]}
         devices = {way: _device(way, generation) for way in chosen}
-        trees = [line for way, found in chosen.items() for line in tree.build(devices[way], found, way)]
+        trees = [
+            line for way, found in chosen.items() for line in tree.build(devices[way], found, way, mark=marks[way])
+        ]
         run_batch("ip", [line for device in devices.values() for line in _device_lines(device)])
         run_batch("tc", trees)
         self._make_clsact()
         for way, found in chosen.items():
-            preference = _PREFERENCE + generation
-            run_batch("tc", [tree.redirect(self._interface, _HOOKS[way], devices[way], found, way, preference)])
+            at = f"{self._interface} {_HOOKS[way]} pref {_PREFERENCE + generation}"
+            run_batch("tc", [tree.redirect(at, devices[way], found, way, mark=marks[way])])
 
     def _clear(self) -> None:
         if self._generation is not None:
@@ -79,16 +101,6 @@ class Shaper:
         if self._clsact_is_ours and not used:
             run("tc", "qdisc", "del", "dev", self._interface, "clsact")
         self._clsact_is_ours = False
-
-    def remove_leftovers(self) -> None:
-        """Of one like this that was killed."""
-        there = {name for _, name in socket.if_nameindex()}
-        for generation in (0, 1):
-            if there & {_device(way, generation) for way in WAYS}:
-                self._remove(generation)
-                self._clsact_is_ours = True
-        if self._clsact_is_ours:
-            self._remove_clsact()
 
 
 def _device(way: Way, generation: int) -> str:

@@ -52,8 +52,8 @@ class _Class:
         return f"{_MAJOR}:{_SHARED | self.limited_by:x}"
 
 
-def build(device: str, faults: Sequence[Fault], way: Way) -> list[str]:
-    """The qdisc, classes and filter that device *device* gets for those of *faults* that go this *way*.
+def build(device: str, faults: Sequence[Fault], way: Way, *, mark: int = 0) -> list[str]:
+    """The qdisc, classes and filter that *device* gets for *faults* that go this *way*; what has *mark* is lost.
 
     Several rates hold for each combination of them apart.
     """
@@ -65,22 +65,22 @@ def build(device: str, faults: Sequence[Fault], way: Way) -> list[str]:
             f"faults for {len(selections)} different choices of peers and ports",
             hint=f"there may be {MOST_SELECTIONS} at a time; those with the same peers and ports count as one",
         )
-    program = classifier.class_of(lossy, selections, way, _MAJOR, _LOST)
+    program = classifier.class_of(lossy, selections, way, _LOST, mark=mark)
     return [
         f"qdisc add dev {device} root handle {_MAJOR}: htb",
-        *(_black_hole(device) if lossy else []),
+        *(_black_hole(device) if lossy or mark else []),
         *_class_lines(device, _classes(shaped, selections)),
         f'filter add dev {device} parent {_MAJOR}: protocol all prio 1 bpf bytecode "{classifier.text(program)}"',
     ]
 
 
-def redirect(interface: str, hook: str, device: str, faults: Sequence[Fault], way: Way, preference: int) -> str:
-    """Sends the packets of *interface* that *faults* are for through *device*."""
-    chosen = classifier.text(classifier.any_of(faults, way))
-    return (
-        f"filter add dev {interface} {hook} protocol all pref {preference} "
-        f'bpf bytecode "{chosen}" action mirred egress redirect dev {device}'
-    )
+def redirect(at: str, device: str, faults: Sequence[Fault], way: Way, *, mark: int = 0) -> str:
+    """Sends the packets that *faults* are for, and those with *mark*, through *device*.
+
+    *at* is where: an interface, one of its hooks, a preference.
+    """
+    chosen = classifier.text(classifier.any_of(faults, way, mark=mark))
+    return f'filter add dev {at} protocol all bpf bytecode "{chosen}" action mirred egress redirect dev {device}'
 
 
 def netem(treatment: Treatment) -> str:

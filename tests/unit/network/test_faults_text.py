@@ -20,7 +20,7 @@ from pytest_lxcontainer.network.faults.tree import build, netem, redirect
 
 OWN, A, B = IPv4Address("10.64.0.2"), IPv4Address("10.64.0.3"), IPv4Address("10.64.0.4")
 ICMP, TCP, UDP = 1, 6, 17
-RANDOM = 0xFFFFF000 + 56
+MARK, RANDOM = 0xFFFFF000 + 20, 0xFFFFF000 + 56
 
 
 def frame(target: IPv4Address = A, protocol: int = TCP, ports: tuple[int, int] = (1, 2), **header: int) -> bytes:
@@ -31,7 +31,7 @@ def frame(target: IPv4Address = A, protocol: int = TCP, ports: tuple[int, int] =
     return bytes(12) + struct.pack("!H", header.get("ethertype", 0x0800)) + ip + struct.pack("!HH", *ports)
 
 
-def run(program: Sequence[Instruction], data: bytes, random: int = 0) -> int:
+def run(program: Sequence[Instruction], data: bytes, random: int = 0, mark: int = 0) -> int:
     """What the kernel comes to; see linux/bpf_common.h."""
     at = accumulator = index = 0
     memory: dict[int, int] = {}
@@ -46,8 +46,8 @@ def run(program: Sequence[Instruction], data: bytes, random: int = 0) -> int:
         }
         if code in (0x06, 0x16):
             return constant if code == 0x06 else accumulator
-        if code == 0x20 and constant == RANDOM:
-            accumulator = random
+        if code == 0x20 and constant in (RANDOM, MARK):
+            accumulator = random if constant == RANDOM else mark
         elif code in loads:
             (accumulator,) = struct.unpack_from(*loads[code][:1], data, loads[code][1])
         elif code in tests:
@@ -99,12 +99,19 @@ def way_of(chosen: Fault) -> Any:
 
 def test_a_packet_gets_the_class_of_all_that_it_is_selected_by() -> None:
     selections = [Selection((A,)), Selection((), (80,)), Selection()]
-    program = class_of([fault(peers=[B], amount=0.25)], selections, "out", 1, 0x1FFFF)
+    program = class_of([fault(peers=[B], amount=0.25)], selections, "out", 0x1FFFF)
     assert run(program, frame(A, ports=(80, 1))) == 0x1_0007
     assert run(program, frame(A)) == 0x1_0005
     assert run(program, frame(A, ethertype=0x0806)) == 0x1_0000
     assert run(program, frame(B), random=(1 << 30) - 1) == 0x1_FFFF
     assert run(program, frame(B), random=1 << 30) == 0x1_0004
+
+
+def test_what_has_the_mark_is_lost() -> None:
+    assert run(any_of([], "out", mark=4), frame(), mark=6) == ALL
+    assert run(any_of([], "out", mark=4), frame(), mark=2) == 0
+    assert run(class_of([], [Selection()], "out", 0x1FFFF, mark=4), frame(), mark=6) == 0x1_FFFF
+    assert run(class_of([], [Selection()], "out", 0x1FFFF, mark=4), frame(), mark=2) == 0x1_0001
 
 
 def test_a_program_reads_as_tc_has_it() -> None:
@@ -150,17 +157,24 @@ def test_there_are_at_most_eight_choices_at_a_time() -> None:
 
 
 def test_packets_go_through_a_device_of_ours() -> None:
-    line = redirect("eth0", "egress", "dev0", [fault("down", 0)], "out", 7)
+    line = redirect("eth0 egress pref 7", "dev0", [fault("down", 0)], "out")
     assert line == (
-        "filter add dev eth0 egress protocol all pref 7 "
+        "filter add dev eth0 egress pref 7 protocol all "
         'bpf bytecode "4,40 0 0 12,21 1 0 2054,6 0 0 4294967295,6 0 0 0" action mirred egress redirect dev dev0'
     )
 
 
 def test_rules_say_which_packets_are_held_and_which_come_twice() -> None:
     held = [fault("delay", 0.1, peers=[A]), fault("corrupt", 0.1, ports=[80], direction="in")]
-    lines = selecting(held, [fault("duplicate", 0.25), fault("duplicate", 1, direction="in")], "eth0").splitlines()
+    lines = selecting(held, [fault("duplicate", 0.25), fault("duplicate", 1, direction="in")], "eth0", swallows=True)
+    lines = lines.splitlines()
     is_port = "ip frag-off & 0x1fff == 0 ip protocol { tcp, udp } th"
+    assert rules_of(lines, "copy") == [
+        "meta mark set meta mark | 0x40000000",
+        'dup to ip daddr device "eth0"',
+        "meta mark set meta mark & 0xbfffffff",
+        "meta mark set meta mark | 0x20000000",
+    ]
     assert rules_of(lines, "out") == [
         'oifname != "eth0" return',
         "meta mark & 0x40000000 == 0x40000000 goto copied-out",
