@@ -53,7 +53,8 @@ def text(program: Sequence[Instruction]) -> str:
 def any_of(faults: Iterable[Fault], way: Way, *, mark: int = 0) -> Program:
     """Matches the packets that at least one of *faults* is for, and those with *mark*."""
     found = [_return(ALL)]
-    return [*_marked(mark, found), *_joined(_for_selection(fault.selection, way, found) for fault in faults), _return(0)]
+    matches = _joined(_for_selection(fault.selection, way, found) for fault in faults)
+    return [*_marked(mark, found), *matches, _return(0)]
 
 
 def class_of(lossy: Iterable[Fault], selections: Sequence[Selection], way: Way, lost: int, *, mark: int = 0) -> Program:
