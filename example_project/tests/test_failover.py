@@ -1,0 +1,96 @@
+"""A PostgreSQL and its standby: what becomes of links when they lose one another, and when one takes over."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from conftest import ACCEPTS_CLIENTS, dsn_of, migrated
+from pytest_lxcontainer import lxc_template
+
+from shortener import Storage
+
+FOLLOW = "primary_conninfo = 'host=primary user=postgres password=secret'\n"
+
+
+def follow(server) -> None:
+    data = server.env["PGDATA"]
+    server.write_text(f"{data}/standby.signal", "")
+    server.write_text(f"{data}/postgresql.auto.conf", FOLLOW)
+
+
+# The files of a server that was stopped properly are what a standby may begin with. It must not have run since.
+standby_of_migrated = lxc_template(migrated, command=["sleep", "infinity"], ready=(), prepare=follow)
+
+# What is committed is on the standby too, and can be read there.
+SYNCHRONOUS = ["postgres", "-c", "synchronous_standby_names=*", "-c", "synchronous_commit=remote_apply"]
+
+
+def query(server, text: str) -> str:
+    return server.check_output(["psql", "-U", "postgres", "-tAc", text])
+
+
+def follows(server) -> bool:
+    return query(server, "SELECT status FROM pg_stat_wal_receiver") == "streaming"
+
+
+def has_a_commit_that_waits(server) -> bool:
+    return query(server, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'") == "1"
+
+
+@pytest.fixture
+def servers(containers):
+    started = containers.run_all(
+        {
+            "primary": {"image": migrated, "command": SYNCHRONOUS, "ready": ACCEPTS_CLIENTS},
+            "standby": {"image": standby_of_migrated, "command": ["postgres"], "ready": follows},
+        }
+    )
+    return started["primary"], started["standby"]
+
+
+@pytest.fixture
+def storage(servers):
+    """On whichever of the two can be written to."""
+    hosts = ",".join(server.ip for server in servers)
+    storage = Storage(f"{dsn_of(hosts)} target_session_attrs=read-write tcp_user_timeout=200")
+    yield storage
+    storage.close()
+
+
+@pytest.fixture
+def replica(servers):
+    """What the standby has."""
+    _, standby = servers
+    replica = Storage(dsn_of(standby.ip))
+    yield replica
+    replica.close()
+
+
+def test_a_link_is_stored_once_the_standby_has_it(storage, servers, replica):
+    primary, standby = servers
+    with ThreadPoolExecutor() as others:
+        with primary.network.partition(standby):
+            number = others.submit(storage.add, "https://example.org/")
+            primary.wait_for(has_a_commit_that_waits)
+            assert not number.done() and replica.all() == []
+        assert replica.url(number.result()) == "https://example.org/"
+
+
+def test_links_are_stored_on_the_standby_after_it_has_taken_over(storage, servers):
+    primary, standby = servers
+    before = storage.add("https://example.org/before")
+    primary.network.down()
+    query(standby, "SELECT pg_promote()")
+    after = storage.add("https://example.org/after")
+    assert storage.all() == [(before, "https://example.org/before"), (after, "https://example.org/after")]
+
+
+def test_a_primary_that_comes_back_is_not_written_to(storage, servers):
+    primary, standby = servers
+    storage.add("https://example.org/before")
+    with primary.network.down():
+        query(standby, "SELECT pg_promote()")
+        storage.add("https://example.org/after")
+    storage.add("https://example.org/later")
+    assert query(primary, "SELECT count(*) FROM link") == "1"
