@@ -15,6 +15,9 @@ PASSWORD = {"POSTGRES_PASSWORD": "secret", "POSTGRES_INITDB_ARGS": "--no-sync"}
 # server answers on the socket only.
 ACCEPTS_CLIENTS = wait.exec(["pg_isready", "--quiet", "--host", "127.0.0.1"])
 
+# How long what was sent may stay unconfirmed, in milliseconds; the kernel takes 400 more before it counts them.
+UNCONFIRMED = "tcp_user_timeout=100"
+
 
 def migrate(db) -> None:
     """The table is there, and standbys are let in."""

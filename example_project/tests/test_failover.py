@@ -5,12 +5,16 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import ACCEPTS_CLIENTS, dsn_of, migrated
+from conftest import ACCEPTS_CLIENTS, UNCONFIRMED, dsn_of, migrated
 from pytest_lxcontainer import lxc_template
 
 from shortener import Storage
 
-FOLLOW = "primary_conninfo = 'host=primary user=postgres password=secret'\n"
+# A standby that is there before its primary is tries again so often.
+FOLLOW = """
+primary_conninfo = 'host=primary user=postgres password=secret'
+wal_retrieve_retry_interval = '100ms'
+"""
 
 
 def follow(server) -> None:
@@ -53,7 +57,7 @@ def servers(containers):
 def storage(servers):
     """On whichever of the two can be written to."""
     hosts = ",".join(server.ip for server in servers)
-    storage = Storage(f"{dsn_of(hosts)} target_session_attrs=read-write tcp_user_timeout=200")
+    storage = Storage(f"{dsn_of(hosts)} target_session_attrs=read-write {UNCONFIRMED}")
     yield storage
     storage.close()
 
@@ -77,12 +81,11 @@ def test_a_link_is_stored_once_the_standby_has_it(storage, servers, replica):
         assert replica.url(number.result()) == "https://example.org/"
 
 
-def test_links_are_stored_on_the_standby_after_it_has_taken_over(storage, servers):
+def test_a_link_that_is_being_added_when_the_standby_takes_over_is_stored_there(storage, servers):
     primary, standby = servers
     before = storage.add("https://example.org/before")
     primary.network.down()
-    query(standby, "SELECT pg_promote()")
-    after = storage.add("https://example.org/after")
+    after = add_while_it_takes_over(standby, storage, "https://example.org/after")
     assert storage.all() == [(before, "https://example.org/before"), (after, "https://example.org/after")]
 
 
@@ -90,7 +93,13 @@ def test_a_primary_that_comes_back_is_not_written_to(storage, servers):
     primary, standby = servers
     storage.add("https://example.org/before")
     with primary.network.down():
-        query(standby, "SELECT pg_promote()")
-        storage.add("https://example.org/after")
+        add_while_it_takes_over(standby, storage, "https://example.org/after")
     storage.add("https://example.org/later")
     assert query(primary, "SELECT count(*) FROM link") == "1"
+
+
+def add_while_it_takes_over(standby, storage: Storage, url: str) -> int:
+    with ThreadPoolExecutor() as others:
+        number = others.submit(storage.add, url)
+        query(standby, "SELECT pg_promote()")
+        return number.result()

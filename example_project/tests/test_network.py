@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from wsgiref.util import setup_testing_defaults
 
 import pytest
-from conftest import dsn_of, migrated
+from conftest import UNCONFIRMED, dsn_of, migrated
 from pytest_lxcontainer import lxc_container, wait
 
 from shortener import Cache, Shortener, Storage
@@ -14,9 +14,6 @@ from shortener.web import Application
 
 db = lxc_container(migrated, name="db")
 cache_server = lxc_container("redis:7", name="cache", ready=wait.port(6379))
-
-# In milliseconds: how long the kernel may wait for a server to confirm that it has got a statement.
-UNCONFIRMED = "tcp_user_timeout=200"
 
 
 @pytest.fixture
