@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .container.container import Container as Container
     from .container.exec import ExecResult as ExecResult
     from .container.limits import Limits as Limits
+    from .container.private_network import PrivateNetwork as PrivateNetwork
     from .container.settings import ContainerSettings as ContainerSettings
     from .container.settings import Mount as Mount
     from .container.snapshots import Change as Change

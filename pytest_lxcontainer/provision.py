@@ -27,8 +27,9 @@ from .errors import InvalidSettingsError, LxContainerError, SnapshotNotFoundErro
 from .image import Image, ImageName, parse_name
 from .lockfile import LockFile, Mode, Uses
 from .pull import Puller, Watch, is_there
-from .rootfs.overlay import Overlay, may_lack
+from .rootfs.overlay import Overlay
 from .rootfs.sandboxes import Sandboxes
+from .rootfs.stack import Stack
 from .settings import Settings, parse_mirrors, parse_timeout
 from .store.images import ImageRecord
 from .store.layout import Layout
@@ -236,7 +237,7 @@ class Provisioner:
         else:
             container = Container(backend, spec, pulled, traits)
         if is_new:
-            self._make_dirs(container, (spec.cwd, *spec.volumes), wanted.privileged)
+            self._make_dirs(container, files, (spec.cwd, *spec.volumes), wanted.privileged)
         return container
 
     def run(
@@ -269,24 +270,26 @@ class Provisioner:
             return self.pull(image, privileged=privileged)
         if image.snapshot:
             return _usable(image, privileged)
-        return image if is_there(image) and not privileged else self.pull(image.reference, privileged=privileged)
+        # No prune takes what this run has claimed.
+        is_kept = self._claimed.issuperset(image.lower_dirs) or is_there(image)
+        return image if is_kept and not privileged else self.pull(image.reference, privileged=privileged)
 
     def _claim(self, image: Image) -> None:
         """Keep a prune from dropping the layers while this run lives; its snapshots are its own."""
-        layers = (path for path in image.lower_dirs if path.parent == self.layout.layers_dir)
-        fresh = [path for path in layers if path not in self._claimed]
+        layers_dir = self.layout.layers_dir
+        fresh = [path for path in image.lower_dirs if path not in self._claimed and path.parent == layers_dir]
         if fresh:
             from .store.claims import claim_layers
 
             claim_layers(self.layout, self.identity.run_id, fresh)
             self._claimed.update(fresh)
 
-    def _make_dirs(self, container: Container, paths: Iterable[str], privileged: bool) -> None:
-        """Make the directories, the working directory and the volumes, that the image does not have, as Docker does.
+    def _make_dirs(self, container: Container, files: Stack, paths: Iterable[str], privileged: bool) -> None:
+        """Make the directories, the working directory and the volumes, that *files* do not have, as Docker does.
 
         A volume is a directory of the container's own files: as fresh as they, and with what the image has there.
         """
-        lacking = [path for path in paths if may_lack(container.image.lower_dirs, path)]
+        lacking = [path for path in paths if files.may_lack(path)]
         if not lacking:
             return
         upper_dir = self.layout.upper_dir(self.identity.run_id, container.id)

@@ -5,6 +5,7 @@ What the store has is not asked for again; `fetch` brings what it lacks.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -64,7 +65,7 @@ Watch: TypeAlias = Callable[["PullProgress"], AbstractContextManager[object]]
 
 def is_there(image: Image) -> bool:
     """Whether the store still has its layers: what no run has claimed yet may be pruned."""
-    return all(path.is_dir() for path in image.lower_dirs)
+    return all(map(os.path.isdir, image.lower_dirs))
 
 
 class Puller:

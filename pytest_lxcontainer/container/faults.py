@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from ..errors import InvalidSettingsError
 from ..network.faults import Direction, Fault, Kind, bits_per_second, fraction, seconds
@@ -122,6 +122,43 @@ class Faults(Breakable):
         self._numbers += self._on.put_on(faults)
         self._faults += faults
         return self
+
+
+class _Member(_Reachable, Protocol):
+    @property
+    def network(self) -> Breakable: ...
+
+
+class Partition:
+    """Groups of containers of which none reaches another's, until `undo` or the end of a ``with``."""
+
+    def __init__(self, groups: Iterable[_Member | Iterable[_Member]]) -> None:
+        members = [[each] if hasattr(each, "ips") else list(each) for each in cast("Iterable[Any]", groups)]
+        if len(members) < 2:
+            raise InvalidSettingsError("partition: between whom?", hint="name two containers or lists, or more")
+        self._faults: list[Faults] = []
+        try:
+            for number, group in enumerate(members[:-1]):
+                others = [other for later in members[number + 1 :] for other in later]
+                for member in group:
+                    self._faults.append(member.network.partition(*others))
+        except BaseException:
+            self.undo()
+            raise
+
+    def __repr__(self) -> str:
+        return f"<Partition: {'; '.join(map(str, self._faults)) or 'none'}>"
+
+    def __enter__(self) -> Partition:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.undo()
+
+    def undo(self) -> None:
+        """Join them again; done already is fine."""
+        while self._faults:
+            self._faults.pop().undo()
 
 
 class _Holder(Protocol):

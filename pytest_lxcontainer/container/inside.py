@@ -140,4 +140,6 @@ def _mount(overlay: Overlay) -> None:
     checked(libc.mount(b"none", b"/", None, ctypes.c_ulong(MS_REC | MS_PRIVATE), None))
     forget_volatile(overlay.work_dir)
     options = overlay.mount_options().encode()
+    os.chdir(overlay.home or "/")
     checked(libc.mount(b"overlay", os.fsencode(overlay.upper_dir), b"overlay", ctypes.c_ulong(0), options))
+    os.chdir("/")

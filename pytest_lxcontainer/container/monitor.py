@@ -98,6 +98,8 @@ def _join_mounts_of(pid: int) -> None:
 
 
 def _run(order: Order) -> bool:
+    # The ways to the layers are from there: `Overlay.home`.
+    os.chdir(order.lxcpath)
     container = load(order.name, order.lxcpath, dict(order.env))
     if order.begins_with_init:
         # Whatever the name says, and sd_listen_fds(3), LXC takes it for the number of the last one to be left open.

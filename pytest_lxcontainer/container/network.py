@@ -26,6 +26,10 @@ class Network(Breakable):
         self.ips = ips
         self.added: set[int] = set()
         """Numbers of the faults that this process has put on and not taken off."""
+        self.captures: list[Capture] = []
+        """All recordings, also those that have ended."""
+        self.keeps_captures = False
+        """Whether those without a path of the user's are to outlive the container."""
 
     def __repr__(self) -> str:
         try:
@@ -56,10 +60,12 @@ class Network(Breakable):
     def capture(self, path: str | os.PathLike[str] | None = None) -> Capture:
         """Record all packets that pass its interface from now on, to a new file that Wireshark opens.
 
-        Without a *path* it is a temporary one, which is removed with the container's test if that passes. A restart
-        ends it.
+        Without a *path* it is a temporary one, which is removed when the container goes, unless a test with it has
+        failed. A restart ends it.
         """
-        return Capture(self._backend, self._container, path)
+        capture = Capture(self._backend, self._container, path)
+        self.captures.append(capture)
+        return capture
 
     def put_on(self, faults: Sequence[Fault]) -> list[int]:
         """Put *faults* on, all or none; returns their numbers."""

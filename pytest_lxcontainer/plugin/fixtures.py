@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from .run import EVERYBODY, end_run, group_of
 
 if TYPE_CHECKING:
     from ..container.container import Container
+    from ..container.faults import Partition
     from ..container.private_network import PrivateNetwork
     from ..container.shared import Share
     from ..image.image import Image
@@ -68,6 +69,7 @@ class Containers:
     def __init__(self, request: pytest.FixtureRequest, provisioner: Provisioner) -> None:
         self._request = request
         self._provisioner = provisioner
+        self._networks: dict[str, PrivateNetwork] = {}
 
     def run(self, image: Any, command: Any = None, *, name: str | None = None, **settings: Any) -> Container:
         """Start a container of *image* (a reference or an `Image`) and wait until it is ready.
@@ -75,14 +77,28 @@ class Containers:
         Its peers of the test resolve it by *name*; *settings* are those of `ContainerSettings`.
         """
         settings = {**settings, "command": command, "name": name}
-        return started(self._request, self._provisioner, (image, settings))
+        return started(self._request, self._provisioner, (image, self._with_networks(settings)))
 
-    @staticmethod
-    def network(name: str) -> PrivateNetwork:
-        """A further network of the test, for ``network=``; the same for the same *name*."""
+    def network(self, name: str) -> PrivateNetwork:
+        """A further network of the test, for ``network=``, which then takes its *name* too; the same each time."""
         from ..container.private_network import PrivateNetwork
 
-        return PrivateNetwork(name)
+        return self._networks.setdefault(name, PrivateNetwork(name))
+
+    def _with_networks(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """*settings* with the test's networks for their names."""
+        given = settings.get("network")
+        if not self._networks or given is None or callable(given):
+            return settings
+        several = (given,) if isinstance(given, str) or not isinstance(given, Iterable) else tuple(given)
+        return {**settings, "network": tuple(self._networks.get(each, each) for each in several)}
+
+    @staticmethod
+    def partition(*groups: Container | Iterable[Container]) -> Partition:
+        """Let nothing through between containers of different *groups*, until it is undone or left as a ``with``."""
+        from ..container.faults import Partition
+
+        return Partition(groups)
 
     def run_all(self, wanted: Mapping[str, Mapping[str, Any]]) -> dict[str, Container]:
         """Start several at once: ``{name: {"image": ..., **settings}}``; returns them by name when all are ready.
@@ -93,13 +109,19 @@ class Containers:
         from concurrent.futures import ThreadPoolExecutor
 
         made = {
-            name: _made(self._request, self._provisioner, _image_and_settings(name, settings))
+            name: _made(self._request, self._provisioner, self._image_and_settings(name, settings))
             for name, settings in wanted.items()
         }
         with ThreadPoolExecutor(max(1, len(made)), "lxcontainer-start") as threads:
             for started in [threads.submit(container.start) for container in made.values()]:
                 started.result()
         return made
+
+    def _image_and_settings(self, name: str, settings: Mapping[str, Any]) -> Choice:
+        rest = self._with_networks({**settings, "name": name})
+        if "image" not in rest:
+            raise pytest.UsageError(f"containers.run_all: {name!r} names no image")
+        return rest.pop("image"), rest
 
 
 class Images:
@@ -115,13 +137,6 @@ class Images:
     def list(self) -> list[ImageRecord]:
         """What the store has, the latest pulled first."""
         return self._provisioner.images()
-
-
-def _image_and_settings(name: str, settings: Mapping[str, Any]) -> Choice:
-    rest = {**settings, "name": name}
-    if "image" not in rest:
-        raise pytest.UsageError(f"containers.run_all: {name!r} names no image")
-    return rest.pop("image"), rest
 
 
 def started(

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from .network import described, keep_captures, look_after, remove_captures
+
 if TYPE_CHECKING:
     from ..container.backend import Status
     from ..container.container import Container
@@ -30,6 +32,7 @@ def track(request: pytest.FixtureRequest, container: Container) -> None:
         request.config.stash.setdefault(DESTROYED, []).append(container)
 
     request.addfinalizer(let_go)
+    look_after(request, container)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -39,7 +42,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     destroyed = item.config.stash.setdefault(DESTROYED, [])
     if report.failed:
         live = (container for node in item.listchain() for container in node.stash.get(CONTAINERS, []))
-        report.sections.extend(map(_section, [*destroyed, *live]))
+        shown = [*destroyed, *live]
+        keep_captures(shown)
+        report.sections.extend(map(_section, shown))
+    remove_captures(destroyed)
     destroyed.clear()
     return report
 
@@ -56,6 +62,7 @@ def _section(container: Container) -> tuple[str, str]:
     title = f"lxc container {container.name} ({container.image.title})"
     try:
         status, log = _now(container)
+        network = described(container)
     except Exception as error:  # a report must not fail where its subject did
         return title, f"nothing could be learnt of it: {error}"
     state = status.state if status.exit_code is None else f"{status.state}, exit code {status.exit_code}"
@@ -63,4 +70,5 @@ def _section(container: Container) -> tuple[str, str]:
     lines = log.splitlines()
     left_out = [f"... {len(lines) - _LINES} earlier lines"] if len(lines) > _LINES else []
     shown = "\n".join([*left_out, *lines[-_LINES:]]) if lines else "(it wrote nothing)"
-    return title, f"state: {state}{reason}; command: {' '.join(container.command)}\n{shown}"
+    about = [f"state: {state}{reason}; command: {' '.join(container.command)}", *network]
+    return title, "\n".join([*about, shown])

@@ -12,6 +12,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 from ..errors import CorruptImageError, StoreError
@@ -19,6 +20,8 @@ from .merged import Found, MergedPath
 
 MAX_OPTIONS = 4000
 """mount(2) takes one page (4096 bytes) of options; LXC adds a few words of its own to ours."""
+STACKS = 64
+"""How many stacks a process keeps in mind: what follows from many paths is not worked out for each container."""
 MIB = 1024 * 1024
 
 _OPEN_DIR = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -28,10 +31,15 @@ _FORBIDDEN = frozenset(":,\\\n")
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """The read-only *lower_dirs* (base first) under the writable *upper_dir*."""
+    """The read-only *lower_dirs* (base first) under the writable *upper_dir*.
+
+    Options name the lower dirs by their ways from *home*, if there is one, in which it must be mounted then: so more of
+    them fit.
+    """
 
     lower_dirs: tuple[Path, ...]
     upper_dir: Path
+    home: Path | None = None
 
     @property
     def work_dir(self) -> Path:
@@ -67,30 +75,41 @@ class Overlay:
 
     def mount_options(self) -> str:
         """Return the options of mount(2), and so what LXC will make of `lxc_rootfs_path`, but for ``volatile``."""
-        lower = ":".join(str(path) for path in self._checked(self._topmost_first()))
-        return f"upperdir={self.upper_dir},lowerdir={lower},workdir={self.work_dir},{self.options}"
+        return f"upperdir={_named(self.upper_dir)},lowerdir={self._lower},workdir={self.work_dir},{self.options}"
 
     def lxc_rootfs_path(self) -> str:
         """Return the value of ``lxc.rootfs.path``: topmost layer first, the upper dir last.
 
         Raises `StoreError` for a path that LXC could not tell from its separators.
         """
-        stack = (*self._topmost_first(), self.upper_dir)
-        return ":".join(("overlay", *(str(path) for path in self._checked(stack))))
+        return f"overlay:{self._lower}:{_named(self.upper_dir)}"
 
-    def _topmost_first(self) -> list[Path]:
-        """The lower dirs without repetition, which overlayfs refuses: of two alike the upper decides everything."""
-        return list(dict.fromkeys(reversed(self.lower_dirs)))
+    @property
+    def _lower(self) -> str:
+        return _topmost_first(self.lower_dirs, self.home)
 
-    @staticmethod
-    def _checked(paths: Sequence[Path]) -> Sequence[Path]:
-        for path in paths:
-            if not path.is_absolute() or _FORBIDDEN & set(str(path)):
-                raise StoreError(
-                    f"{str(path)!r} cannot be part of an overlay",
-                    hint="choose a store whose absolute path has no colon, comma, backslash or line break",
-                )
-        return paths
+
+@lru_cache(maxsize=STACKS)
+def paths_of(lower_dirs: tuple[str, ...]) -> tuple[Path, ...]:
+    """*lower_dirs* as paths, which are the same objects each time for the same stack."""
+    return tuple(map(Path, lower_dirs))
+
+
+@lru_cache(maxsize=STACKS)
+def _topmost_first(lower_dirs: tuple[Path, ...], home: Path | None) -> str:
+    """The lower dirs without repetition, which overlayfs refuses: of two alike the upper decides everything."""
+    named = map(_named, dict.fromkeys(reversed(lower_dirs)))
+    return ":".join(named if home is None else (os.path.relpath(each, home) for each in named))
+
+
+def _named(path: Path) -> str:
+    text = str(path)
+    if not path.is_absolute() or not _FORBIDDEN.isdisjoint(text):
+        raise StoreError(
+            f"{text!r} cannot be part of an overlay",
+            hint="choose a store whose absolute path has no colon, comma, backslash or line break",
+        )
+    return text
 
 
 def forget_volatile(work_dir: Path) -> None:

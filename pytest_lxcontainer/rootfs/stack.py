@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from .overlay import read_file, stat_path
+from .overlay import may_lack, read_file, stat_path
 from .sandbox import Sandbox
 
 
@@ -22,6 +22,7 @@ class Stack:
         self._sandbox = sandbox
         self._stats: dict[str, os.stat_result | None] = {}
         self._contents: dict[str, bytes | None] = {}
+        self._lacks: dict[str, bool] = {}
 
     def stat(self, path: str) -> os.stat_result | None:
         """What *path* would be in a container, ``None`` if nothing; whose it is, is not to be relied on.
@@ -31,6 +32,12 @@ class Stack:
         if path not in self._stats:
             self._stats[path] = self._stat(path)
         return self._stats[path]
+
+    def may_lack(self, path: str) -> bool:
+        """Whether nothing is at *path*, or the caller may not look: a sandbox may."""
+        if path not in self._lacks:
+            self._lacks[path] = may_lack(self._lower_dirs, path)
+        return self._lacks[path]
 
     def read(self, path: str) -> bytes | None:
         """The content of the regular file *path*, of at most 1 MiB, ``None`` if there is none.

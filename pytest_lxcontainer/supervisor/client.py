@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
-import subprocess
-import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import fields
@@ -15,31 +13,20 @@ from pathlib import Path
 from typing import Any
 
 from ..container.backend import LOG_KEPT, ExecSpec, Remains, Status
-from ..container.cgroups import host_hierarchies
 from ..container.demand import Demand
 from ..container.spec import ContainerSpec
 from ..container.stats import Stats
-from ..errors import HostNotReadyError, LxContainerError, SupervisorError
+from ..errors import LxContainerError, SupervisorError
 from . import protocol
 from .control_client import ControlClient
 from .network_client import NetworkClient
 from .owner import Owner
-from .scope import in_a_scope
+from .starting import Starting, begin, last_words
 from .work_client import WorkClient
 
 START_TIMEOUT = 20.0
 _END_TIMEOUT = 30.0
-_PACKAGE_PARENT = str(Path(__file__).parents[2])
-# Isolated from PYTHON* variables and the current directory; no `site` beyond what finds `lxc`.
-_BOOTSTRAP = """
-import sys; sys.path.append(sys.argv.pop(1)); import site; site.main()
-try:
-    import _lxc
-except ImportError as error:
-    sys.exit(print("without lxc:", error))
-from pytest_lxcontainer.supervisor.__main__ import main; sys.exit(main(sys.argv[1:]))
-"""
-_WITHOUT_LXC = "without lxc: "
+_PAUSE = 0.005
 _EXEC = tuple(field.name for field in fields(ExecSpec))
 
 
@@ -57,9 +44,7 @@ class SupervisorClient(WorkClient, ControlClient, NetworkClient):
         self._idle: list[socket.socket] = []
         self._lock = threading.Lock()
         self._started = False
-        self._process: subprocess.Popen[bytes] | None = None
-        self._beginning: subprocess.Popen[bytes] | None = None
-        self._scope: Sequence[str] = ()
+        self._starting: Starting | None = None
 
     @property
     def log_file(self) -> Path:
@@ -69,18 +54,29 @@ class SupervisorClient(WorkClient, ControlClient, NetworkClient):
     def begin_supervisor(self) -> None:
         """Have the run's supervisor begin to start, if there is none yet, for `start_supervisor` to wait for."""
         with self._lock:
-            if not self._started and self._beginning is None and not self._finds_one():
-                self._scope = in_a_scope(self.run_id, os.geteuid(), host_hierarchies(), _environment())
-                self._beginning = self._begin(self._scope)
+            self._begin()
 
     def start_supervisor(self) -> None:
         """Make sure the run has its supervisor; raises what kept it from starting."""
-        self.begin_supervisor()
+        deadline = time.monotonic() + START_TIMEOUT
         with self._lock:
-            if not self._started:
-                if self._beginning is not None:
-                    self._await(self._beginning)
-                self._started = True
+            self._begin()
+            while not self._started:
+                if self._starting is not None:
+                    self._starting.finish()
+                    self._started = True
+                elif self._finds_one():
+                    self._started = True
+                elif time.monotonic() > deadline:
+                    raise SupervisorError("nobody answers for this run", details=last_words(self.log_file))
+                else:
+                    # Another process has tried, and failed.
+                    time.sleep(_PAUSE)
+                    self._begin()
+
+    def _begin(self) -> None:
+        if not self._started and self._starting is None:
+            self._starting = begin(self.run_id, self._runs_dir, self._owner, self.log_file)
 
     def shutdown(self) -> None:
         """End the run: returns when every container and everything they shared are gone."""
@@ -96,9 +92,8 @@ class SupervisorClient(WorkClient, ControlClient, NetworkClient):
             except (ConnectionError, TimeoutError):
                 pass
         self.log_file.unlink(missing_ok=True)
-        if self._process is not None:
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(_END_TIMEOUT)
+        if self._starting is not None:
+            self._starting.wait(_END_TIMEOUT)
 
     def close(self) -> None:
         """Close this process's connections."""
@@ -106,18 +101,8 @@ class SupervisorClient(WorkClient, ControlClient, NetworkClient):
             idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
-        if self._beginning is not None:
-            self._leave(self._beginning)
-        if self._process is not None:
-            self._leave(self._process)
-
-    @staticmethod
-    def _leave(process: subprocess.Popen[bytes]) -> None:
-        """Let a supervisor go on: it belongs to the run, and outlives the process that happened to start it."""
-        if process.stdout is not None:
-            process.stdout.close()
-        if process.poll() is None:
-            process.returncode = 0  # not an error to warn of
+        if self._starting is not None:
+            self._starting.leave()
 
     def create(self, spec: ContainerSpec) -> Status:
         """See `Backend`."""
@@ -252,7 +237,7 @@ class SupervisorClient(WorkClient, ControlClient, NetworkClient):
         except OSError as error:
             raise SupervisorError(
                 "the supervisor of this run is gone" if self._started else "the supervisor is not running",
-                details=f"{error.strerror}\n{self._last_words()}",
+                details=f"{error.strerror}\n{last_words(self.log_file)}",
                 hint="its containers are removed by the next run; if it keeps ending, run: lxcontainer doctor",
             ) from None
 
@@ -273,58 +258,6 @@ class SupervisorClient(WorkClient, ControlClient, NetworkClient):
         except (OSError, SupervisorError):
             return False
         return True
-
-    def _await(self, process: subprocess.Popen[bytes]) -> None:
-        self._beginning = None
-        said = self._said_by(process)
-        if not said and self._scope:
-            # Systemd would not: then there are no limits, which what needs them will say.
-            said = self._said_by(self._begin(()))
-        if said != "ready" and not self._finds_one():
-            raise self._start_error(said)
-
-    def _begin(self, scope: Sequence[str]) -> subprocess.Popen[bytes]:
-        """Start the supervisor, behind the words of *scope*."""
-        with self.log_file.open("ab") as log:
-            return subprocess.Popen(
-                [
-                    *scope, sys.executable, "-I", "-S", "-c", _BOOTSTRAP, _PACKAGE_PARENT,
-                    self.run_id, str(self._runs_dir), str(self._owner),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                cwd="/",
-                env=_environment(),
-                start_new_session=True,
-            )  # fmt: skip
-
-    def _said_by(self, process: subprocess.Popen[bytes]) -> str:
-        """What a supervisor says first."""
-        assert process.stdout is not None  # `_begin` asks for it
-        with process.stdout:
-            said = process.stdout.readline().decode("utf-8", "replace").strip()
-        self._process = process
-        return said
-
-    def _start_error(self, said: str) -> Exception:
-        words = self._last_words()
-        self.log_file.unlink(missing_ok=True)
-        if said.startswith(_WITHOUT_LXC):
-            return HostNotReadyError(
-                f"the Python binding of LXC is not installed for {sys.executable}",
-                details=said.removeprefix(_WITHOUT_LXC),
-                hint="apt-get install lxc lxc-dev gcc python3-dev && pip install lxc",
-            )
-        if said:
-            return protocol.rebuild(json.loads(said))
-        return SupervisorError("the supervisor could not be started", details=words, hint="see: lxcontainer doctor")
-
-    def _last_words(self) -> str:
-        try:
-            return self.log_file.read_text(errors="replace")[-2000:]
-        except OSError:
-            return ""
 
 
 class ExecConnection:
@@ -396,13 +329,3 @@ def _value(answer: protocol.Message) -> Any:
 
 def _status(value: dict[str, Any]) -> Status:
     return Status(**{**value, "ips": tuple(value["ips"])})
-
-
-def _environment() -> dict[str, str]:
-    """A clean environment: a container's init shows it to whoever can look.
-
-    Root's LXC writes id maps itself when it finds no newuidmap in PATH, which is faster and needs no entry in
-    /etc/subuid; an ordinary user's needs the program.
-    """
-    path = "/nonexistent" if os.geteuid() == 0 else os.defpath + ":/usr/sbin:/sbin"
-    return {"PATH": path, "LC_ALL": "C.UTF-8", "HOME": str(Path.home())}

@@ -25,7 +25,7 @@ from ..container.stats import Processes, read_stats
 from ..container.target import Target
 from ..network.isolation import admit, confine
 from ..rootfs.mount_points import MountPoint, Wanted
-from ..rootfs.overlay import Overlay, forget_volatile
+from ..rootfs.overlay import Overlay, forget_volatile, paths_of
 from . import refusals
 from .boot import PROBE_INTERVAL, Boot, Greeting
 from .captures import Captures
@@ -33,7 +33,7 @@ from .console import Console
 from .faults import Faults, FaultsRefusedError
 from .freezing import Freezing
 from .leftovers import Leftovers
-from .loop import until_gone, wait
+from .loop import Loop, until_gone, wait
 from .lxc_log import LxcLog
 from .means import Means
 from .neighbours import addresses_of
@@ -67,6 +67,7 @@ class Life:
         self.reason = ""
         self.console = Console(self.directory / "console.log")
         self.works = Works()
+        self._loop: Loop | None = None
         self.freezing = Freezing()
         self.boot: Boot | None = None
         self.mounted: set[str] = set()
@@ -109,7 +110,7 @@ class Life:
 
     def overlay(self) -> Overlay:
         """Its stack by the paths that this process knows."""
-        return Overlay(tuple(Path(each) for each in self.spec.lower_dirs), self.directory / "upper")
+        return Overlay(paths_of(self.spec.lower_dirs), self.directory / "upper")
 
     def rebase(self, lower_dirs: Sequence[str], overlay: Overlay) -> None:
         """Have it start from other layers than it was made of."""
@@ -168,7 +169,7 @@ class Life:
             boot.kill_init()
             await self.until_ended(KILL_GRACE)
             raise refusals.start_took_too_long(self.name, timeout, self._log.problems)
-        # It may have been settled, and `self.boot` be gone, by `pump` or whoever else has noticed its end first.
+        # It may have been settled, and `self.boot` be gone, by `notice_end` or whoever else has noticed its end first.
         if self.boot is boot:
             self.freezing.begin(freezer_in(self._own(boot)))
             self.guard_memory()
@@ -254,24 +255,27 @@ class Life:
         assert boot.init is not None  # its command has been executed
         if self.host.cgroup_base:
             return
-        with suppress(ProcessLookupError):  # it may have ended just now, as `pump` will find
+        with suppress(ProcessLookupError):  # it may have ended just now, as `notice_end` will find
             (self.directory / "init").write_text(str(Owner.of(boot.init)))
 
     # its end
 
-    async def pump(self) -> None:
-        """Keep the console log until this start's monitor has ended, and then settle."""
+    def attend(self, loop: Loop) -> None:
+        """Have its console log kept, and its end noticed, by *loop*; it has just begun to start."""
         boot = self.boot
-        assert boot is not None  # spawned right after `start`
-        fds = {boot.monitor_pidfd, boot.output}
-        while boot is self.boot and boot.monitor_code is None:
-            ready = await wait(fds)
-            if boot is not self.boot:
-                return
-            if boot.output in ready and not self.console.take(boot.output):
-                fds.discard(boot.output)
-            if boot.monitor_pidfd in ready and boot.ended():
-                self.settle()
+        assert boot is not None  # it has begun
+        self._loop = loop
+        loop.attend(boot.output, lambda: self._keep_log(boot))
+        loop.attend(boot.monitor_pidfd, self.notice_end)
+
+    def _keep_log(self, boot: Boot) -> None:
+        if not self.console.take(boot.output):
+            self._ignore(boot.output)
+
+    def _ignore(self, *fds: int) -> None:
+        if self._loop is not None:
+            for fd in fds:
+                self._loop.ignore(fd)
 
     def notice_end(self) -> None:
         """Settle if it has ended meanwhile."""
@@ -292,6 +296,7 @@ class Life:
         self._phase = "STOPPED"
         self.freezing.end()
         self._note_end(boot)
+        self._ignore(boot.output, boot.monitor_pidfd)
         boot.close()
         self._leave_network()
         self._leftovers.remove_cgroups()

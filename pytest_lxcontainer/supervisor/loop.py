@@ -3,9 +3,12 @@
 One thread because the supervisor forks for everything it does; small because each fork copies it, and its
 start is part of every run's first container. One primitive, `wait`, is all its coroutines await.
 
-poll(2), not epoll(7): a descriptor may be closed while somebody waits for it. epoll knows open files rather than
-descriptors, so where a fork has the file open as well it would go on telling of it, under a number that is another
+`wait` is poll(2), not epoll(7): a descriptor may be closed while somebody waits for it. epoll knows open files rather
+than descriptors, so where a fork has the file open as well it would go on telling of it, under a number that is another
 file's by then, and could not be made to stop. poll looks at what a number is each time, and tells of a closed one.
+
+That look takes time for each descriptor. Those that every container has for as long as it runs are attended to instead:
+by epoll, whose look costs what has happened, and by whoever closes them saying so before.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import os
+import select
 import selectors
 import time
 import traceback
@@ -52,6 +56,9 @@ class Loop:
 
     def __init__(self) -> None:
         self._selector = selectors.PollSelector()
+        self._attended: dict[int, Callable[[], None]] = {}
+        self._epoll = select.epoll()
+        self._selector.register(self._epoll, selectors.EVENT_READ)
         self._waiters: dict[int, list[_Wait]] = {}
         self._timers: list[tuple[float, int, _Wait]] = []
         self._ready: deque[Callable[[], None]] = deque()
@@ -61,6 +68,19 @@ class Loop:
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Begin *work* soon; an error it does not handle is printed, and ends only itself."""
         self._ready.append(lambda: self._step(work, None))
+
+    def attend(self, fd: int, tell: Callable[[], None]) -> None:
+        """Call *tell* whenever *fd* is readable or at its end, now and then where it is not, until it is ignored.
+
+        Who closes *fd* ignores it before.
+        """
+        self._epoll.register(fd, select.EPOLLIN)
+        self._attended[fd] = tell
+
+    def ignore(self, fd: int) -> None:
+        """Attend to *fd* no longer; what nobody attends to is fine."""
+        if self._attended.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
 
     def stop(self) -> None:
         """Let `run` return."""
@@ -80,9 +100,20 @@ class Loop:
         woken = [(waiter, frozenset([fd])) for fd in fds for waiter in self._waiters.get(fd, ())]
         for waiter, ready in woken:
             self._resume(waiter, ready)
+        if self._epoll.fileno() in fds:
+            self._tell()
         now = time.monotonic()
         while self._timers and self._timers[0][0] <= now:
             self._resume(heapq.heappop(self._timers)[2], frozenset())
+
+    def _tell(self) -> None:
+        for fd, _ in self._epoll.poll(0):
+            tell = self._attended.get(fd)  # none, where one that was told before has had it ignored
+            try:
+                if tell is not None:
+                    tell()
+            except Exception:
+                traceback.print_exc()
 
     def _until_next_timer(self) -> float | None:
         while self._timers and self._timers[0][2].done:

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 from ..container.cgroups import cgroups_of
@@ -22,7 +22,7 @@ from ..network.bridge import PREFIX, create_bridge, delete_bridge, permitted_bri
 from ..network.isolation import admit, expel
 from ..network.leases import Lease
 from ..rootfs.idmap import IdMap
-from ..rootfs.overlay import Overlay
+from ..rootfs.overlay import STACKS, Overlay, paths_of
 from . import refusals
 from .grace import GracePeriod
 from .host import Host
@@ -34,7 +34,7 @@ from .mount_layers import DIRECTORY as MOUNT_LAYERS
 from .mount_layers import MountLayers
 from .neighbours import Neighbours, addresses_of
 from .reserved import Reserved
-from .sweep import clear_cgroup, remove_alias, remove_directory
+from .sweep import clear_cgroup, remove_directory, view_path
 from .view import CGROUPS, View
 from .wires import Wires
 
@@ -62,15 +62,16 @@ class Run:
         self._janitor = Janitor(host.idmap)
         self._grace = GracePeriod(_where_i_am(host))
         self._resolv_conf = names.host_resolv_conf()
-        self._alias = Path("/run" if host.is_root else "/tmp", f"{PREFIX}{run_id}")
-        (directory / "alias").write_text(str(self._alias))
         self._view = self._make_view() if host.is_root else None
+        # What LXC is in when it mounts. Ways from a link to a directory would not be those from the directory.
+        self._home = Path(os.path.realpath(directory if self._view is None else self._view.files))
+        self._layers_seen = lru_cache(maxsize=STACKS)(self._see_layers)
         self._mount_layers = MountLayers(directory / MOUNT_LAYERS, partial(self._seen, root=directory))
         self._means = Means(host, zygote, self._mount_layers, Wires(zygote, is_root=host.is_root), self.neighbours)
         self.note_cgroups()
 
     def _make_view(self) -> View:
-        view = View(self._alias)
+        view = View(view_path(self.run_id))
         self._zygote.follow(hidden=CGROUPS if self.host.makes_cgroups else None)
         return view
 
@@ -135,21 +136,13 @@ class Run:
         return directory
 
     def _overlay(self, spec: ContainerSpec, directory: Path) -> Overlay:
-        """The stack, by way of a short link where its paths together would not fit into one mount(2)."""
-        lower_dirs = [Path(each) for each in spec.lower_dirs]
-        overlay = Overlay(
-            tuple(self._seen(each, each.parent) for each in lower_dirs),
-            self._seen(directory / "upper", self.directory),
+        """The stack as a container's root can reach it."""
+        return Overlay(
+            self._layers_seen(spec.lower_dirs), self._seen(directory / "upper", self.directory), home=self._home
         )
-        if not overlay.too_long or self._view is not None:
-            return overlay
-        layers_dir = lower_dirs[0].parent
-        if not self._alias.is_symlink():
-            self._alias.symlink_to(layers_dir)
-        # Snapshots are elsewhere: their paths lead there by way of the link's target.
-        root = self._alias.readlink()
-        short = (self._alias / os.path.relpath(each, root) for each in lower_dirs)
-        return Overlay(tuple(short), overlay.upper_dir)
+
+    def _see_layers(self, lower_dirs: tuple[str, ...]) -> tuple[Path, ...]:
+        return tuple(self._seen(each, each.parent) for each in paths_of(lower_dirs))
 
     def replace_files(self, life: Life, lower_dirs: Sequence[str]) -> None:
         """Have a container that is not running start from *lower_dirs* (base first), with an empty upper dir."""
@@ -258,7 +251,6 @@ class Run:
             self._lease.release()
         if self._view is not None:
             self._view.close()
-        remove_alias(self._alias)
         # Files of the image's users are not an ordinary user's to remove.
         self._janitor.remove(self._mount_layers.directory)
         self._janitor.finish()

@@ -14,6 +14,7 @@ from ..container.cgroups import host_hierarchies
 from ..container.zygote import Zygote
 from ..errors import LxContainerError
 from . import protocol
+from .block_groups import lay_out_apart
 from .host import inspect_host
 from .loop import Loop
 from .owner import Owner
@@ -23,20 +24,20 @@ from .server import Server
 from .sweep import occupy
 
 
-def serve(run_id: str, runs_dir: str, owner_text: str, zygote: Zygote) -> int:
-    """Own the run until its end; returns the exit code."""
+def serve(listening: int, run_id: str, runs_dir: str, owner_text: str, zygote: Zygote) -> int:
+    """Own the run until its end, answering those who come to descriptor *listening*; returns the exit code."""
     make_room(os.geteuid(), host_hierarchies(), (os.getpid(), zygote.pid))
     directory = Path(runs_dir, run_id)
     try:
         owner_pidfd = Owner.parse(owner_text).open_pidfd()
-        listener = _listen(run_id)
     except OSError as error:
-        # Another process of the run may have been quicker: then the directory is that supervisor's.
         return _refuse(error)
+    listener = socket.socket(fileno=listening)
     try:
         directory.mkdir(mode=0o711, exist_ok=True)
         directory.chmod(0o711)
         occupy(directory)
+        lay_out_apart(directory)
         loop = Loop()
         server = Server(Run(run_id, directory, inspect_host(directory), loop, zygote), loop, listener, owner_pidfd)
     except (LxContainerError, OSError) as error:
@@ -59,13 +60,6 @@ def ignore_terminal_signals() -> None:
 def _refuse(error: Exception) -> int:
     print(json.dumps(protocol.describe(error)), flush=True)
     return 1
-
-
-def _listen(run_id: str) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(protocol.socket_name(run_id))
-    listener.listen(128)
-    return listener
 
 
 def _let_go_of_stdout() -> None:

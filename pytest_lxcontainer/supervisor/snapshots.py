@@ -13,13 +13,14 @@ import signal
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..container.attach import PR_SET_PDEATHSIG
 from ..errors import ContainerError, StoreError, SupervisorError
 from ..rootfs.made import Made
-from ..rootfs.overlay import may_lack
+from ..rootfs.overlay import STACKS, may_lack, paths_of
 from . import protocol, refusals
 from .life import Life
 from .loop import until_gone
@@ -105,7 +106,7 @@ class Snapshots:
 
     async def make_dirs(self, life: Life) -> None:
         """Make the directories of a new container that its layers do not have: where it works, and its volumes."""
-        if _lacking(life):
+        if _lacking_of(life):
             await self._work_on(life, lambda: _make_dirs(life))
 
     def _check(self, life: Life) -> None:
@@ -174,15 +175,20 @@ def _sandbox(life: Life) -> Sandbox:
 
 def _make_dirs(life: Life) -> None:
     """Make what was made for it when it was created, and has gone with its upper dir."""
-    if lacking := _lacking(life):
+    if lacking := _lacking_of(life):
         with _sandbox(life) as sandbox:
             for path in lacking:
                 sandbox.make_dirs(life.overlay(), path)
 
 
-def _lacking(life: Life) -> list[str]:
-    lower_dirs = life.overlay().lower_dirs
-    return [path for path in (life.spec.cwd, *life.spec.volumes) if may_lack(lower_dirs, path)]
+def _lacking_of(life: Life) -> tuple[str, ...]:
+    return _lacking(life.spec.lower_dirs, (life.spec.cwd, *life.spec.volumes))
+
+
+@lru_cache(maxsize=STACKS)
+def _lacking(lower_dirs: tuple[str, ...], paths: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of *paths* that a stack may lack; what layers do not lack they never will."""
+    return tuple(path for path in paths if may_lack(paths_of(lower_dirs), path))
 
 
 def _made(life: Life) -> Made:

@@ -14,7 +14,7 @@ async def start(run: Run, life: Life, loop: Loop, timeout: float, pause: float =
         await life.until_clean()
     await life.works.until_done()
     try:
-        await life.start(lambda: loop.spawn(life.pump()), timeout, pause)
+        await life.start(lambda: life.attend(loop), timeout, pause)
     finally:
         run.life(life.name)  # what was destroyed meanwhile is told as such
     loop.spawn(life.watch_memory())

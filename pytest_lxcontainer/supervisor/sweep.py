@@ -50,13 +50,9 @@ def remove_directory(directory: Path, discard: Callable[[Path], None]) -> None:
     directory.with_suffix(".log").unlink(missing_ok=True)
 
 
-def remove_alias(alias: Path) -> None:
-    """Remove a run's other path, a link or root's mount point."""
-    with suppress(OSError):
-        if alias.is_symlink() and alias.lstat().st_uid == os.geteuid():
-            alias.unlink()
-        elif alias.name.startswith(PREFIX) and alias.is_dir():
-            alias.rmdir()
+def view_path(run_id: str) -> Path:
+    """The mount point under which the files of root's run show to its containers: see `View`."""
+    return Path("/run", f"{PREFIX}{run_id}")
 
 
 def _alive(directory: Path) -> bool:
@@ -93,8 +89,8 @@ def _remove_run(directory: Path, discard: Callable[[Path], None]) -> None:
         close_way(f"{PREFIX}{directory.name}-b")
         for name in links_of(directory.name):
             delete_link(name)
-    if alias := _noted_alias(directory):
-        remove_alias(alias)
+        with suppress(OSError):  # it is gone, or not ours
+            view_path(directory.name).rmdir()
     remove_directory(directory, discard)
 
 
@@ -126,13 +122,6 @@ def _kill_processes_of(directory: Path) -> None:
             continue
         if owner.alive:
             _kill(owner.pid)
-
-
-def _noted_alias(directory: Path) -> Path | None:
-    try:
-        return Path((directory / "alias").read_text())
-    except OSError:
-        return None
 
 
 def _kill(pid: int) -> None:

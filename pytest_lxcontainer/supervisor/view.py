@@ -43,20 +43,20 @@ class View:
         _mount("tmpfs", path, 0, "tmpfs", "mode=0711,size=256m")
         # What is shown later shows to the zygote too, which has mounts of its own.
         _mount(None, path, MS_SHARED)
-        self._files = path / "c"
-        self._files.mkdir(mode=0o711)
+        self.files = path / "c"
+        self.files.mkdir(mode=0o711)
         LXC_LOCKS.mkdir(parents=True, exist_ok=True)
         _mount("tmpfs", LXC_LOCKS, 0, "tmpfs", "mode=0755,size=64m")
 
     def make(self, name: str) -> Path:
         """A new directory for the files of container *name*."""
-        directory = self._files / name
+        directory = self.files / name
         directory.mkdir(mode=0o711)
         return directory
 
     def remove(self, name: str) -> None:
         """Remove what `make` made, with all that is in it."""
-        shutil.rmtree(self._files / name, ignore_errors=True)
+        shutil.rmtree(self.files / name, ignore_errors=True)
 
     def of(self, path: Path, root: Path) -> Path:
         """Where *path* shows, which lies in *root*; *root* is shown as a whole, once."""

@@ -28,7 +28,7 @@ class Bench:
         self._made: list[str] = []
 
     def create(self, command: str | Sequence[str] = SLEEP, **fields: Any) -> Status:
-        spec = {"hostname": "box", "group": "contract", "env": ENV, "cwd": CWD, **fields}
+        spec = {"hostname": "box", "group": ("contract",), "env": ENV, "cwd": CWD, **fields}
         status = self.backend.create(ContainerSpec(lower_dirs=self.lower_dirs, command=argv(command), **spec))
         self.will_destroy(status.name)
         return status

@@ -49,11 +49,12 @@ from pytest_lxcontainer.errors import (
 )
 
 from .control import FakeControl
+from .network_control import FakeNetworkControl
 
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
 
 
-class FakeBackend(FakeControl, Transfers):
+class FakeBackend(FakeControl, FakeNetworkControl, Transfers):
     """Keeps its containers below *directory*; leaving it destroys them.
 
     *specs* are what was created, in order, also after the containers are gone.

@@ -16,6 +16,7 @@ class FakeControl:
     """`Control` over values in memory."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._limits: dict[str, Limits] = {}
         self._items: dict[tuple[str, str], str] = {}
         self._devices: set[tuple[str, str]] = set()

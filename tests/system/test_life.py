@@ -182,7 +182,7 @@ def test_the_table_of_a_run_lists_the_living(box: Container, provisioner: Provis
     assert provisioner.backend.names()[box.id] == {
         "image": "busybox:latest",
         "state": "RUNNING",
-        "group": box._spec.group,
+        "group": box._spec.group[-1],
         "ips": [box.ip],
     }
 

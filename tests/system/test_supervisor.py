@@ -15,6 +15,8 @@ import pytest
 
 from pytest_lxcontainer import Container, Provisioner, Settings
 from pytest_lxcontainer.errors import ContainerDiedError, NotRunningError, SupervisorError
+from pytest_lxcontainer.provision import RunIdentity
+from pytest_lxcontainer.supervisor.owner import Owner
 
 from .conftest import BUSYBOX, Runner, is_alive, wait_until
 from .leaks import Leaks, parent_of, supervisor_of
@@ -231,3 +233,28 @@ def test_nobody_else_may_speak_to_the_supervisor(provisioner: Provisioner, box: 
     done = subprocess.run([sys.executable, "-c", stranger], capture_output=True, text=True, check=True)
     assert done.stdout == "b''\n"
     assert box.running
+
+
+def test_several_that_want_a_supervisor_at_the_same_time_start_one(settings: Settings, leaks: Leaks) -> None:
+    identity = RunIdentity(os.urandom(4).hex(), Owner.of(os.getpid()))
+    # As xdist's workers, but in one process.
+    provisioners = [Provisioner(settings, identity=identity) for _ in range(4)]
+    with ThreadPoolExecutor(4) as threads:
+        started = [threads.submit(each.begin) for each in provisioners]
+        assert all(each.exception(20) is None for each in started)
+        boxes = list(threads.map(lambda each: each.run(BUSYBOX), provisioners))
+    assert len({box.ip for box in boxes}) == 4
+    begun = [pid for pid in children_of(os.getpid()) if identity.run_id in arguments_of(pid)]
+    assert begun == [supervisor_of(identity.run_id)]
+    for each in provisioners:
+        each.close()
+    leaks.assert_nothing_new()
+
+
+def children_of(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+
+
+def arguments_of(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/cmdline").read_text().split("\0")

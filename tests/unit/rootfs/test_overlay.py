@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pytest_lxcontainer.errors import CorruptImageError, StoreError
-from pytest_lxcontainer.rootfs.overlay import Overlay, read_file, stat_path
+from pytest_lxcontainer.rootfs.overlay import Overlay, paths_of, read_file, stat_path
 from pytest_lxcontainer.rootfs.whiteout import make_opaque, make_overlay_whiteout
 
 OVERLAY = Overlay((Path("/s/base"), Path("/s/mid"), Path("/s/top")), Path("/c/x/upper"))
@@ -34,6 +35,27 @@ def test_option_length_is_that_of_the_options_lxc_mounts_with() -> None:
 def test_stack_that_one_mount_cannot_take_is_too_long(count: int, too_long: bool) -> None:
     layers = tuple(Path(f"/var/lib/lxcontainer/l/{number:06d}") for number in range(count))
     assert Overlay(layers, Path("/c/upper")).too_long is too_long
+
+
+def test_lower_dirs_are_named_by_their_ways_from_where_it_is_mounted() -> None:
+    base, top, upper = Path("/s/l/base"), Path("/s/runs/r/s/1"), Path("/s/runs/r/box/upper")
+    overlay = Overlay((base, top), upper, home=Path("/s/runs/r"))
+    assert overlay.lxc_rootfs_path() == "overlay:s/1:../../l/base:/s/runs/r/box/upper"
+    assert "lowerdir=s/1:../../l/base,workdir=/s/runs/r/box/work," in overlay.mount_options()
+    assert replace(overlay, home=None).lxc_rootfs_path() == "overlay:/s/runs/r/s/1:/s/l/base:/s/runs/r/box/upper"
+
+
+def test_ways_make_room_for_more_layers() -> None:
+    layers = tuple(Path(f"/var/lib/lxcontainer/l/{number:012d}") for number in range(180))
+    overlay = Overlay(layers, Path("/var/lib/lxcontainer/runs/0123abcd/box/upper"))
+    assert overlay.too_long
+    assert not replace(overlay, home=Path("/var/lib/lxcontainer/runs/0123abcd")).too_long
+
+
+def test_the_same_stack_has_the_same_paths_and_another_has_others() -> None:
+    stack = ("/s/base", "/s/top")
+    assert paths_of(stack) is paths_of(tuple(f"/s/{name}" for name in ("base", "top")))
+    assert paths_of(stack[::-1]) == (Path("/s/top"), Path("/s/base"))
 
 
 @pytest.mark.parametrize("path", ["/a:b", "/a,b", "/a\\b", "/a\nb", "relative"])

@@ -303,3 +303,69 @@ def test_many_short_waits_leave_nothing_behind(loop: Loop, run: Run, pipe: tuple
     assert time.monotonic() - begin < 20
     assert loop._waiters == {}
     assert len(loop._timers) <= 1
+
+
+def test_who_attends_to_a_descriptor_is_told_until_it_is_ignored(loop: Loop, run: Run, pipe: tuple[int, int]) -> None:
+    told = []
+
+    def tell() -> None:
+        told.append(os.read(pipe[0], 1))
+        if told[-1] == b"b":
+            loop.ignore(pipe[0])
+
+    async def main() -> None:
+        for letter in (b"a", b"b", b"c"):
+            os.write(pipe[1], letter)
+            await wait([], 0.01)
+
+    loop.attend(pipe[0], tell)
+    run(main())
+    assert told == [b"a", b"b"]
+
+
+def test_what_is_ignored_and_closed_is_not_taken_for_another_of_its_number(
+    loop: Loop, run: Run, pipe: tuple[int, int]
+) -> None:
+    """Also where a fork has the old one open still, as here a copy stands for."""
+    told = []
+    os.write(pipe[1], b"x")
+    copy = os.dup(pipe[0])
+    loop.attend(pipe[0], lambda: told.append("the old one"))
+    loop.ignore(pipe[0])
+    os.close(pipe[0])
+    other, writer = os.pipe()
+    os.dup2(other, pipe[0])
+    loop.attend(pipe[0], lambda: told.append("the new one"))
+    run(wait([], 0.01))
+    assert not told
+    for fd in (copy, other, writer):
+        os.close(fd)
+
+
+def test_one_that_another_has_ignored_in_the_same_look_is_not_told(loop: Loop, run: Run) -> None:
+    told = []
+    pipes = [os.pipe() for _ in range(2)]
+
+    def tell() -> None:
+        told.append(1)
+        for reader, _ in pipes:
+            loop.ignore(reader)
+
+    for reader, writer in pipes:
+        os.write(writer, b"x")
+        loop.attend(reader, tell)
+    run(wait([], 0.01))
+    assert told == [1]
+    for fd in (fd for pair in pipes for fd in pair):
+        os.close(fd)
+
+
+def test_an_error_of_who_is_told_ends_nothing(loop: Loop, run: Run, pipe: tuple[int, int], capsys) -> None:
+    def tell() -> None:
+        os.read(pipe[0], 1)
+        raise ValueError("no")
+
+    os.write(pipe[1], b"x")
+    loop.attend(pipe[0], tell)
+    run(wait([], 0.01))
+    assert "ValueError: no" in capsys.readouterr().err

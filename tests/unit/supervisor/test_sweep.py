@@ -17,7 +17,7 @@ import pytest
 
 from pytest_lxcontainer.container.cgroups import cgroups_of, host_hierarchies
 from pytest_lxcontainer.supervisor.owner import Owner
-from pytest_lxcontainer.supervisor.sweep import OWNER_FILE, sweep
+from pytest_lxcontainer.supervisor.sweep import OWNER_FILE, sweep, view_path
 
 ME = Owner.of(os.getpid())
 DEAD = replace(ME, start_time=ME.start_time - 1)
@@ -101,16 +101,13 @@ def test_a_process_that_only_has_the_id_is_left_alone(
     assert leftover.poll() is None
 
 
-def test_its_short_link_goes_and_nothing_else_that_a_file_may_name(tmp_path: Path) -> None:
-    link, other = tmp_path / "link", tmp_path / "other"
-    link.symlink_to("/nowhere")
-    other.touch()
-    runs = tmp_path / "runs"
-    (make_run(runs, "one") / "alias").write_text(str(link))
-    (make_run(runs, "two") / "alias").write_text(str(other))
-    sweep(runs, shutil.rmtree)
-    assert not link.is_symlink()
-    assert other.exists()
+@pytest.mark.needs_root
+def test_its_mount_point_goes(tmp_path: Path) -> None:
+    name = f"test{os.urandom(4).hex()}"
+    view_path(name).mkdir()
+    make_run(tmp_path, name)
+    sweep(tmp_path, shutil.rmtree)
+    assert not view_path(name).exists()
 
 
 @pytest.mark.needs_root
