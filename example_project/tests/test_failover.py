@@ -89,7 +89,7 @@ def test_a_link_that_is_being_added_when_the_standby_takes_over_is_stored_there(
     assert storage.all() == [(before, "https://example.org/before"), (after, "https://example.org/after")]
 
 
-def test_a_primary_that_comes_back_is_not_written_to(storage, servers):
+def test_who_has_gone_over_to_the_standby_stays_when_the_primary_comes_back(storage, servers):
     primary, standby = servers
     storage.add("https://example.org/before")
     with primary.network.down():
