@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from shortener.cache import Cache
+from shortener.cache import Cache, NoCacheError
 from shortener.storage import Storage
 
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -58,9 +58,13 @@ class Shortener:
         return Link(encode(self._storage.add(url)), url)
 
     def resolve(self, code: str) -> str:
-        """Give the url behind *code* and count the hit; raises `UnknownCodeError`."""
-        url = self._cache.get(code) or self._look_up(code)
-        self._cache.count_hit(code)
+        """Give the url behind *code* and count the hit, without the cache if need be; raises `UnknownCodeError`."""
+        try:
+            url = self._cache.get(code) or self._look_up(code)
+            self._cache.count_hit(code)
+        except NoCacheError:
+            url = self._stored(code)
+            self._storage.count_hits({decode(code): 1})
         return url
 
     def hits(self, code: str) -> int:
@@ -74,8 +78,12 @@ class Shortener:
         return [Link(encode(number), url) for number, url in self._storage.all()]
 
     def _look_up(self, code: str) -> str:
+        url = self._stored(code)
+        self._cache.put(code, url)
+        return url
+
+    def _stored(self, code: str) -> str:
         url = self._storage.url(decode(code))
         if url is None:
             raise UnknownCodeError(code)
-        self._cache.put(code, url)
         return url

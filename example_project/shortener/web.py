@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from shortener.links import Shortener, UnknownCodeError
+from shortener.storage import NoDatabaseError
 
 Respond = Callable[[str, list[tuple[str, str]]], Any]
 
@@ -18,7 +19,10 @@ class Application:
 
     def __call__(self, environ: dict[str, Any], respond: Respond) -> Iterable[bytes]:
         """Answer one request."""
-        status, headers, body = self._answer(environ)
+        try:
+            status, headers, body = self._answer(environ)
+        except NoDatabaseError:
+            status, headers, body = "503 Service Unavailable", [("Retry-After", "1")], "try again in a moment\n"
         respond(status, [("Content-Type", "text/plain; charset=utf-8"), *headers])
         return [body.encode()]
 

@@ -3,9 +3,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from pytest_lxcontainer import lxc_container, wait
+from pytest_lxcontainer import lxc_container, lxc_template, wait
 
 from shortener import Cache, Shortener, Storage
+from shortener.storage import SCHEMA
 
 # A database that lives for one test need not survive a power failure.
 PASSWORD = {"POSTGRES_PASSWORD": "secret", "POSTGRES_INITDB_ARGS": "--no-sync"}
@@ -13,6 +14,19 @@ PASSWORD = {"POSTGRES_PASSWORD": "secret", "POSTGRES_INITDB_ARGS": "--no-sync"}
 # PostgreSQL opens its port a moment before it lets anyone in. Over TCP, since while the image sets its database up, a
 # server answers on the socket only.
 ACCEPTS_CLIENTS = wait.exec(["pg_isready", "--quiet", "--host", "127.0.0.1"])
+
+# How long what was sent may stay unconfirmed, in milliseconds; the kernel takes 400 more before it counts them.
+UNCONFIRMED = "tcp_user_timeout=100"
+
+
+def migrate(db) -> None:
+    """The table is there, and standbys are let in."""
+    db.exec(["psql", "-U", "postgres", "-c", SCHEMA], check=True)
+    db.exec('echo "host replication all all scram-sha-256" >> $PGDATA/pg_hba.conf', check=True)
+
+
+# Prepared at the first run, and then there for every test in the time that a start takes.
+migrated = lxc_template("postgres:15", env=PASSWORD, ready=ACCEPTS_CLIENTS, prepare=migrate)
 
 # One server for a module's tests: starting it takes longer than emptying a table.
 postgres = lxc_container("postgres:15", scope="module", env=PASSWORD, ready=ACCEPTS_CLIENTS)

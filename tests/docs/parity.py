@@ -154,7 +154,7 @@ exec | `exec(cmd)`, `ExecConfig` | .exec .check_output ExecResult.stdout ExecRes
 files | `copy_into_container` `copy_from_container` `with_copy_into_container` | .copy_in .copy_out .write_text .read_text |
 mounts | `with_volume_mapping` `with_tmpfs_mount` | =mounts =tmpfs Mount .mount .unmount |
 address and ports | `get_container_host_ip` `get_exposed_port` `with_exposed_ports` `with_bind_ports` | .ip .url =ports .ports | the container's own address: nothing is forwarded
-networks | `Network` `with_network` `with_network_aliases` | containers =aliases =network | one network for a test, which resolves names
+networks | `Network` `with_network` `with_network_aliases` | containers Containers.network =aliases =network | a network for each test, which resolves names, and further ones
 waiting | `waiting_for` | =ready .wait_for |
 for a line of the log | `LogMessageWaitStrategy` | wait.log |
 for HTTP | `HttpWaitStrategy` | wait.http |
@@ -176,7 +176,7 @@ containers as fixtures | `container(image=..., scope=...)` | lxc_container | als
 pulling | `fetch(repository=)` | Images.pull --lxc-pull |
 images by digest, locally | `image` `image_or_build` | Provisioner.pull |
 building an image | `build(path=)` | | images come from registries and archives
-networks | `network()` | containers =network |
+networks | `network()` | containers Containers.network =network |
 volumes with content | `volume(initial_content=)` | =mounts =tmpfs .copy_in .write_text |
 Docker's client | `docker_client` | Provisioner |
 fixtures' values in settings | `'{redis.ips.primary}'` `fxtr()` | lxc_container | `env=lambda redis: {"HOST": redis.ip}`

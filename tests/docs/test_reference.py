@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from pytest_lxcontainer import Container, ContainerSettings, Limits, Stats, lxc_container, wait
+from pytest_lxcontainer.container.network import Network
 from pytest_lxcontainer.plugin.fixtures import Containers
 
 from .markdown import ROOT
@@ -31,16 +32,30 @@ def calls(name: str) -> Iterator[tuple[str, str]]:
             yield from ((match["name"], match["parameters"]) for match in _CALL.finditer(line.partition(" | ")[0]))
 
 
+_OF_NETWORK = "network."
+
 METHODS = [(name, parameters) for name, parameters in calls("container.md") if hasattr(Container, name)]
+NETWORK_METHODS = [each for each in calls("container.md") if each[0].startswith(_OF_NETWORK)]
 
 
 @pytest.mark.parametrize(("name", "written"), METHODS, ids=[name for name, _ in METHODS])
 def test_a_containers_methods_take_what_is_written(name: str, written: str) -> None:
-    signature = inspect.signature(getattr(Container, name))
-    taken = [(each.name, each.kind, _told(each.default)) for each in signature.parameters.values()][1:]
+    taken = _taken(getattr(Container, name))
     if name == "set_limits":  # which passes on what it is given
         taken = [(field.name, inspect.Parameter.KEYWORD_ONLY, None) for field in dataclasses.fields(Limits)]
     assert sorted(_parsed(written), key=_order) == sorted(taken, key=_order)
+
+
+@pytest.mark.parametrize(("name", "written"), NETWORK_METHODS, ids=[name for name, _ in NETWORK_METHODS])
+def test_a_networks_methods_take_what_is_written(name: str, written: str) -> None:
+    taken = _taken(getattr(Network, name.removeprefix(_OF_NETWORK)))
+    assert sorted(_parsed(written), key=_order) == sorted(taken, key=_order)
+
+
+def _taken(method: Callable[..., Any]) -> list[tuple[str, Any, object]]:
+    """Parameters of a method but for ``self``, as `_parsed` has them."""
+    parameters = list(inspect.signature(method).parameters.values())[1:]
+    return [(each.name, each.kind, _told(each.default)) for each in parameters]
 
 
 def _told(default: object) -> object:
@@ -72,8 +87,13 @@ def _parsed(written: str) -> list[tuple[str, Any, object]]:
 
 def test_every_method_is_written_with_its_parameters() -> None:
     written = {name for name, _ in METHODS}
-    methods = {name for name, value in inspect.getmembers(Container, inspect.isfunction) if not name.startswith("_")}
-    assert methods - written == set()
+    assert _methods(Container) - written == set()
+    written = {name.removeprefix(_OF_NETWORK) for name, _ in NETWORK_METHODS}
+    assert _methods(Network) - written == {"put_on", "take_off"}  # for the plugin
+
+
+def _methods(owner: type) -> set[str]:
+    return {name for name, _ in inspect.getmembers(owner, inspect.isfunction) if not name.startswith("_")}
 
 
 @pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(ContainerSettings)] + ["name"])
@@ -106,8 +126,13 @@ def test_every_condition_is_in_the_table() -> None:
 
 @pytest.mark.parametrize(
     ("function", "written"),
-    [(Containers.run, "image, command=None, *, name=None, **settings"), (lxc_container, "image")],
-    ids=["run", "lxc_container"],
+    [
+        (Containers.run, "image, command=None, *, name=None, **settings"),
+        (Containers.network, "name"),
+        (Containers.partition, "*groups"),
+        (lxc_container, "image"),
+    ],
+    ids=["run", "network", "partition", "lxc_container"],
 )
 def test_fixtures_take_what_is_written(function: Callable[..., Any], written: str) -> None:
     names = [name for name in inspect.signature(function).parameters if name != "self"]
