@@ -175,7 +175,7 @@ def addresses(peers: Peers) -> tuple[IPv4Address, ...]:
     """Those of *peers*; raises `InvalidSettingsError` for one that has none."""
     if peers is None:
         return ()
-    if isinstance(peers, (str, IPv4Address)) or hasattr(peers, "ips"):
+    if isinstance(peers, (str, IPv4Address)) or hasattr(peers, "ips") or not isinstance(peers, Iterable):
         peers = [cast("Peer", peers)]
     found = [address for peer in peers for address in _addresses_of(peer)]
     return tuple(dict.fromkeys(found))

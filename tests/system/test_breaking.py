@@ -158,6 +158,7 @@ def test_a_reset_ends_connections_at_once_for_both_ends(pair: tuple[Container, C
         (lambda network: network.rate("fast"), "'fast' is no rate"),
         (lambda network: network.loss(1, port=70000), "a port is a number"),
         (lambda network: network.loss(1, to="db"), "'db' has no IPv4 address"),
+        (lambda network: network.loss(1, to=5), "5 has no IPv4 address"),
         (lambda network: network.delay("1ms", direction="up"), "no such direction"),
         (lambda network: network.delay("1ms", jitter="2ms"), "jitter"),
         (lambda network: network.partition(), "from whom"),
