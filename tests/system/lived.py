@@ -38,8 +38,10 @@ def _live_once(provisioner: Provisioner, reference: str) -> None:
     db.network.down()
     app.restart()
     isolated = provisioner.run(reference, network="isolated")
+    # Others like it are started ahead.
+    pooled = provisioner.clone(reference, coming=2).start()
     app.network.clear()
-    for box in (db, isolated, app):
+    for box in (db, isolated, pooled, app):
         box.destroy()
 
 
