@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 from .programs import found
@@ -16,12 +17,44 @@ from .programs import found
 _FORWARDS = Path("/proc/sys/net/ipv4/ip_forward")
 _ROUTES = Path("/proc/net/route")
 _DROPS = re.compile(r"hook forward [^\n]*policy drop")
+_DROPPING = re.compile(r"table (\w+ \S+) \{|chain (\S+) \{\s+type \w+ hook forward [^\n]*policy drop")
 _RULE = """\
 add table ip {bridge}
 add chain ip {bridge} out {{ type nat hook postrouting priority srcnat; }}
 add rule ip {bridge} out ip saddr {subnet} oifname != "{bridge}" masquerade
 list chains
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacles:
+    """What keeps a host's containers from the world: nothing where none is true, and no chain drops what is forwarded.
+
+    *dropping* are the chains of the firewall that do, as ``ip filter FORWARD``; only root sees them.
+    """
+
+    lacks_nft: bool = False
+    forwards_nothing: bool = False
+    has_no_route: bool = False
+    dropping: tuple[str, ...] = ()
+
+
+def obstacles() -> Obstacles:
+    """Those of this host."""
+    nft = found("nft")
+    listed = subprocess.run([nft, "list", "chains"], check=False, capture_output=True, text=True).stdout if nft else ""
+    return Obstacles(nft is None, not forwards(), not _leads_anywhere(), dropping_chains(listed))
+
+
+def dropping_chains(listed: str) -> tuple[str, ...]:
+    """Which of the chains that ``nft list chains`` has *listed* drop whatever forwarded packet they do not accept."""
+    dropping, table = [], ""
+    for match in _DROPPING.finditer(listed):
+        if match[1]:
+            table = match[1]
+        else:
+            dropping.append(f"{table} {match[2]}")
+    return tuple(dropping)
 
 
 def open_way(bridge: str, subnet: ipaddress.IPv4Network) -> bool:

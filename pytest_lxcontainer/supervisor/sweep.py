@@ -20,7 +20,7 @@ OWNER_FILE = "supervisor"
 """In a run's directory: the `Owner` text of its supervisor, written before anything else is made, and locked by it."""
 
 _GRACE = 60.0
-"""Seconds a run's directory may be without that file, being made just now."""
+"""Seconds a run's directory may be without that file, or its log without a directory, being made just now."""
 
 
 def occupy(directory: Path) -> None:
@@ -41,6 +41,9 @@ def sweep(runs_dir: Path, discard: Callable[[Path], None]) -> list[str]:
         if not _alive(directory):
             _remove_run(directory, discard)
             swept.append(directory.name)
+    for log in runs_dir.glob("*.log"):
+        if not log.with_suffix("").exists() and not _is_recent(log):
+            log.unlink(missing_ok=True)
     return swept
 
 
@@ -61,8 +64,13 @@ def _alive(directory: Path) -> bool:
             return _is_locked(file.fileno()) or Owner.parse(file.read()).alive
     except (OSError, ValueError):
         pass
+    return _is_recent(directory)
+
+
+def _is_recent(path: Path) -> bool:
+    """Whether *path* may still be in the making; what is gone is nobody's to remove."""
     try:
-        return time.time() - directory.stat().st_mtime < _GRACE
+        return time.time() - path.stat().st_mtime < _GRACE
     except OSError:
         return True
 

@@ -23,7 +23,7 @@ from ..fakes.registry import FakeRegistry
 from ..system.leaks import Leaks
 
 # A suite without xdist has nothing to say about it.
-WITH_XDIST = ["test_run_scope.py", "test_xdist.py", "test_xdist_images.py"]
+WITH_XDIST = ["test_many.py", "test_run_scope.py", "test_xdist.py", "test_xdist_images.py"]
 collect_ignore = [] if importlib.util.find_spec("xdist") else WITH_XDIST
 
 

@@ -10,11 +10,13 @@ import ctypes
 import os
 import re
 import struct
+import subprocess
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pytest_lxcontainer.container.cgroups import cgroups_of, host_hierarchies, processes_below
+from pytest_lxcontainer.network.programs import found
 
 GRACE = 5.0
 """Seconds that what a test started may take to go: teardown happens behind its back."""
@@ -170,10 +172,19 @@ def _kernel_things_of(run_ids: set[str]) -> Iterator[str]:
     for name in os.listdir("/sys/class/net"):
         if any(name.startswith(f"lxt{run_id}") for run_id in run_ids):
             yield f"interface {name}"
+    yield from (f"table {name}" for name in _tables() if name[3:11] in run_ids)
     for line in Path("/proc/net/unix").read_text().splitlines():
         name = line.rpartition(" ")[2]
         if name.startswith("@pytest-lxcontainer/run/") and name.rpartition("/")[2] in run_ids:
             yield f"socket {name}"
+
+
+def _tables() -> Iterator[str]:
+    """Names of the tables of nftables that are ours, of all runs; only root makes and sees them."""
+    nft = found("nft")
+    if nft and os.geteuid() == 0:
+        listed = subprocess.run([nft, "list", "tables"], capture_output=True, text=True, check=True).stdout
+        yield from (line.split()[2] for line in listed.splitlines() if line.startswith("table ip lxt"))
 
 
 def _cgroups(run_ids: set[str]) -> Iterator[Path]:

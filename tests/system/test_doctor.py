@@ -75,6 +75,28 @@ def test_a_test_run_on_a_host_that_lacks_something_stops_with_one_usage_error(tm
 
 
 @pytest.mark.needs_root
+def test_a_firewall_in_the_way_to_the_world_can_be_told_to_let_it_pass(store: Path) -> None:
+    chain = "{ type filter hook forward priority filter; policy drop; }"
+    world = "ip link add lxt0 type bridge && ip address add 198.51.100.2/30 dev lxt0 && ip link set lxt0 up"
+    world += " && ip route add default via 198.51.100.1 && echo 1 > /proc/sys/net/ipv4/ip_forward"
+    script = f'{world} && nft "add table ip filter; add chain ip filter FORWARD {chain}" && "$@"'
+    script += " && nft 'add chain ip filter FORWARD { policy accept; }' && \"$@\""
+    environment = {**os.environ, "LXCONTAINER_STORE": str(store)}
+    done = ran("unshare", "--net", "sh", "-ec", script, "sh", *DOCTOR, env=environment)
+    told, mended = (line for line in done.stdout.splitlines() if "way to the world" in line)
+    assert told.startswith("note") and "(ip filter FORWARD)" in told
+    assert "run: nft 'add chain ip filter FORWARD { policy accept; }'" in done.stdout
+    assert mended.startswith("ok")
+
+
+def test_what_faults_the_host_can_do_is_told_and_never_a_lack(store: Path) -> None:
+    done = ran(*DOCTOR, "--json", env={**os.environ, "LXCONTAINER_STORE": str(store)})
+    findings = {each["name"]: each["verdict"] for each in json.loads(done.stdout)}
+    names = {"network faults", "faults in the kernel", "faults in a process"}
+    assert {findings[name] for name in names} <= {"ok", "note"}
+
+
+@pytest.mark.needs_root
 def test_mending_for_a_user_can_be_done_again_and_keeps_what_is_there(tmp_path: Path) -> None:
     fix = " ".join(("PATH=$PATH:/usr/sbin", *DOCTOR, "--fix --user lxt-ann"))
     bridge = ("link delete {0}", "link add {0} type bridge", "address add 10.70.0.1/22 dev {0}")

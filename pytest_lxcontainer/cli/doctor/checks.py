@@ -10,6 +10,8 @@ from pathlib import Path
 from ...container.cgroups import host_hierarchies
 from ...errors import HostNotReadyError
 from ...network.bridge import existing_bridge, permitted_bridge_names
+from ...network.faults import find_abilities
+from ...network.world import obstacles
 from ...rootfs.idmap import IdMap
 from ...supervisor.host import groups_of, limits_apply_in, user_entry, writable_base
 from ...supervisor.scope import manager_answers, manager_controllers
@@ -24,6 +26,7 @@ from .delegation import (
 )
 from .finding import Finding
 from .kernel import check_kernel, check_links, check_overlay, check_user_namespaces
+from .network import check_faults, check_user_world, check_world
 from .software import (
     check_id_helpers,
     check_ip,
@@ -48,9 +51,8 @@ def examine(store: Path) -> Iterator[Finding]:
     yield from _ids(entry, is_root)
     yield from _store(store)
     yield check_ip()
-    yield check_links() if is_root else _bridge(entry)
-    if not is_root:
-        yield check_user_nic()
+    yield from _links(entry, is_root)
+    yield from check_faults(find_abilities())
     yield _cgroups(uid, entry.pw_name)
     yield check_kernel_seccomp(Path("/proc/self/status").read_text())
     yield check_seccomp()
@@ -79,10 +81,17 @@ def _store(store: Path) -> Iterator[Finding]:
     yield check_room(store, free_bytes(store))
 
 
-def _bridge(entry: pwd.struct_passwd) -> Finding:
+def _links(entry: pwd.struct_passwd, is_root: bool) -> Iterator[Finding]:
+    if is_root:
+        yield check_links()
+        yield check_world(obstacles())
+        return
     names = permitted_bridge_names(entry.pw_name, groups_of(entry))
     existing = {name: bridge for name in names if (bridge := existing_bridge(name))}
-    return check_user_bridge(entry.pw_name, names, existing)
+    yield check_user_bridge(entry.pw_name, names, existing)
+    yield check_user_nic()
+    for bridge in list(existing.values())[:1]:
+        yield check_user_world(bridge, obstacles(), entry.pw_name)
 
 
 def _cgroups(uid: int, name: str) -> Finding:

@@ -51,6 +51,15 @@ def test_the_dead_goes_and_the_living_stays(tmp_path: Path) -> None:
     assert not (tmp_path / "dead.log").exists()
 
 
+def test_what_a_supervisor_wrote_that_never_had_a_directory_goes_after_a_while(tmp_path: Path) -> None:
+    old, young = tmp_path / "old.log", tmp_path / "young.log"
+    for log in (old, young):
+        log.touch()
+    os.utime(old, (0, 0))
+    assert sweep(tmp_path, shutil.rmtree) == []
+    assert not old.exists() and young.exists()
+
+
 def test_the_living_stays_though_its_process_is_in_another_pid_namespace(tmp_path: Path) -> None:
     directory = make_run(tmp_path, "elsewhere", None, age=3600)
     program = (
