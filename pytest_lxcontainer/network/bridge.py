@@ -67,21 +67,30 @@ def create_bridge(name: str) -> tuple[Bridge, Lease]:
         lease = take(f"subnet/{subnet}")
         if lease is None:
             continue
-        gateway = next(subnet.hosts())
-        _ip_batch(
-            [
-                f"link add name {name} address {mac_of(gateway)} type bridge",
-                f"address add {gateway}/{subnet.prefixlen} dev {name}",
-                f"link set dev {name} up",
-            ]
-        )
-        leads_out = open_way(name, subnet)
-        if leads_out:
-            _ip_batch([f"link set dev {name} alias {_LEADS_OUT}"])
-        return Bridge(name, gateway, subnet, leads_out), lease
+        try:
+            return _made(name, subnet), lease
+        except BaseException:
+            delete_link(name)
+            lease.release()
+            raise
     raise HostNotReadyError(
         f"no free subnet of {RANGE} is left on this host", hint="remove routes or bridges that are not in use"
     )
+
+
+def _made(name: str, subnet: ipaddress.IPv4Network) -> Bridge:
+    gateway = next(subnet.hosts())
+    _ip_batch(
+        [
+            f"link add name {name} address {mac_of(gateway)} type bridge",
+            f"address add {gateway}/{subnet.prefixlen} dev {name}",
+            f"link set dev {name} up",
+        ]
+    )
+    leads_out = open_way(name, subnet)
+    if leads_out:
+        _ip_batch([f"link set dev {name} alias {_LEADS_OUT}"])
+    return Bridge(name, gateway, subnet, leads_out)
 
 
 def mac_of(address: ipaddress.IPv4Address) -> str:
@@ -143,11 +152,11 @@ def existing_bridge(name: str) -> Bridge | None:
     return None
 
 
-def delete_bridge(name: str) -> None:
+def delete_bridge(bridge: Bridge) -> None:
     """Undo `create_bridge`; what is gone already is fine."""
-    if _leads_out(name):
-        close_way(name)
-    delete_link(name)
+    if bridge.leads_out:
+        close_way(bridge.name)
+    delete_link(bridge.name)
 
 
 def _leads_out(name: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,12 +34,12 @@ FIRST_MOMENT = 0.02
 class Greeting:
     """What is done when init tells that it is there, and *waits*: it is shown the way into its *own* cgroups.
 
-    *wire* is given its pid, tells whether it has done its part, and raises `OSError` where it could not.
+    *wire* is given its pid, and tells what kept it from its part, or nothing.
     """
 
     own: OwnCgroups | None = None
     waits: bool = False
-    wire: Callable[[int], bool] = lambda _: False
+    wire: Callable[[int], Awaitable[str]] | None = None
 
 
 class Boot:
@@ -64,6 +64,7 @@ class Boot:
         self.cgroups: dict[str, Path] = {}
         self._herald = herald
         self._greeting = Greeting()
+        self._is_new = False
         self.problem = ""
         """Why it was killed before its command was there."""
         self.wired = False
@@ -112,6 +113,9 @@ class Boot:
         self._greeting = greeting
         try:
             while not self.ended() and not self._probe(hierarchies):
+                if self._is_new:
+                    self._is_new = False
+                    await self._admit()
                 left = deadline - time.monotonic()
                 if left <= 0:
                     return False
@@ -130,7 +134,7 @@ class Boot:
         if self._herald.speaks:
             if self.init is None and self._herald.init is not None:
                 self.init = self._herald.init
-                self._admit(self.init)
+                self._is_new = True
             if self._herald.executed and self._herald.command and _is_foreign(self._herald.command):
                 self._adopt(self._herald.command, hierarchies)
             return self.executed
@@ -146,14 +150,14 @@ class Boot:
         self._adopt(command, hierarchies)
         return self.executed
 
-    def _admit(self, init: int) -> None:
-        try:
-            self.wired = self._greeting.wire(init)
-        except OSError as error:
-            self.problem = f"its network could not be set up: {error.strerror or error}"
+    async def _admit(self) -> None:
+        assert self.init is not None  # it has just been heard of
+        if self._greeting.wire is not None:
+            self.problem = await self._greeting.wire(self.init)
+            self.wired = not self.problem
+        if self.problem:
             self.kill_init()
-            return
-        if self._greeting.waits:
+        elif self._greeting.waits:
             with self._greeting.own.entries() if self._greeting.own is not None else nullcontext(()) as entries:
                 self._herald.show_in(entries)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 
-from ..container.target import Target
 from ..network.capture import serve
 from .dweller import Dweller
 
@@ -17,11 +16,14 @@ class Captures:
         self._running: dict[int, Dweller] = {}
         self._count = 0
 
-    async def begin(self, target: Target, output: int) -> int:
-        """Record to file descriptor *output*; returns the recording's number when nothing is missed any more."""
+    async def begin(self, pidfd: int, output: int) -> int:
+        """Record to descriptor *output* what passes where the process of *pidfd* is.
+
+        Returns the recording's number when nothing is missed any more.
+        """
         self._count += 1
         number = self._count
-        dweller = Dweller(target.pidfd, partial(serve, output=output), is_root=self._is_root, fds=(output,))
+        dweller = Dweller(pidfd, partial(serve, output=output), is_root=self._is_root, fds=(output,))
         self._running[number] = dweller
         try:
             await dweller.line()

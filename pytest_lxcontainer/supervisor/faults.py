@@ -9,7 +9,6 @@ import json
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from ..container.target import Target
 from .dweller import Dweller
 from .loop import wait
 
@@ -26,6 +25,8 @@ class Faults:
     def __init__(self, *, is_root: bool) -> None:
         self._is_root = is_root
         self._in_force: dict[int, _Fault] = {}
+        self.are_met = False
+        """Whether the running container's packets meet just these."""
         self._count = 0
         self._dweller: Dweller | None = None
         self._is_busy = False
@@ -34,53 +35,55 @@ class Faults:
         """All of them, with their numbers."""
         return list(self._in_force.items())
 
-    async def add(self, target: Target | None, faults: Sequence[_Fault]) -> list[int]:
-        """Put more in force; *target* is the container where it runs. Returns their numbers.
+    async def add(self, pidfd: int | None, faults: Sequence[_Fault]) -> list[int]:
+        """Put more in force; *pidfd* is a process of the container where it runs. Returns their numbers.
 
         Raises `FaultsRefusedError`, and then none is added.
         """
         numbers = list(range(self._count + 1, self._count + 1 + len(faults)))
         self._count += len(faults)
         before = dict(self._in_force)
-        await self._become(target, self._in_force | dict(zip(numbers, faults, strict=True)), before)
+        await self._become(pidfd, self._in_force | dict(zip(numbers, faults, strict=True)), before)
         return numbers
 
-    async def remove(self, target: Target | None, numbers: Collection[int] | None) -> None:
+    async def remove(self, pidfd: int | None, numbers: Collection[int] | None) -> None:
         """Undo those of *numbers*, or all; what is not in force is fine."""
         left = {} if numbers is None else {key: fault for key, fault in self._in_force.items() if key not in numbers}
         if left != self._in_force:
-            await self._become(target, left, dict(self._in_force))
+            await self._become(pidfd, left, dict(self._in_force))
 
-    async def begin(self, target: Target) -> None:
-        """Put them in force in a container that has just been started."""
-        if self._in_force:
-            await self._become(target, self._in_force, self._in_force)
+    async def begin(self, pidfd: int) -> None:
+        """Put them in force in a container that is being started."""
+        await self._become(pidfd, self._in_force, self._in_force)
 
-    async def reset(self, target: Target, peers: Sequence[str], ports: Sequence[int]) -> None:
+    async def reset(self, pidfd: int, peers: Sequence[str], ports: Sequence[int]) -> None:
         """Reset established TCP connections, as a router would that has lost its memory."""
-        await self._ask(target, {"do": "reset", "peers": list(peers), "ports": list(ports)})
+        await self._ask(pidfd, {"do": "reset", "peers": list(peers), "ports": list(ports)})
 
     def end(self) -> None:
         """Let go of the network of a container that is ending."""
         if self._dweller is not None:
             self._dweller.close()
             self._dweller = None
+        self.are_met = False
 
-    async def _become(self, target: Target | None, wanted: dict[int, _Fault], before: dict[int, _Fault]) -> None:
+    async def _become(self, pidfd: int | None, wanted: dict[int, _Fault], before: dict[int, _Fault]) -> None:
         self._in_force = wanted
-        if target is not None and (wanted or self._dweller is not None):
+        self.are_met = False
+        if pidfd is not None and (wanted or self._dweller is not None):
             try:
-                await self._ask(target, {"do": "set", "faults": list(wanted.values())})
+                await self._ask(pidfd, {"do": "set", "faults": list(wanted.values())})
             except BaseException:
                 self._in_force = before
                 raise
+            self.are_met = True
 
-    async def _ask(self, target: Target, request: dict[str, Any]) -> None:
+    async def _ask(self, pidfd: int, request: dict[str, Any]) -> None:
         while self._is_busy:
             await wait([], 0.001)
         self._is_busy = True
         try:
-            answer = await self._exchange(target, json.dumps(request))
+            answer = await self._exchange(pidfd, json.dumps(request))
         except (ConnectionError, OSError) as error:
             self.end()
             raise FaultsRefusedError(str(error)) from None
@@ -89,12 +92,12 @@ class Faults:
         if answer.get("error"):
             raise FaultsRefusedError(answer["error"])
 
-    async def _exchange(self, target: Target, request: str) -> dict[str, Any]:
+    async def _exchange(self, pidfd: int, request: str) -> dict[str, Any]:
         if self._dweller is None:
             # Imported here: the supervisor itself, which every fork copies, does without it.
             from ..network.faults import serve
 
-            self._dweller = Dweller(target.pidfd, serve, is_root=self._is_root)
+            self._dweller = Dweller(pidfd, serve, is_root=self._is_root)
         dweller = self._dweller
         dweller.send(request)
         answer: dict[str, Any] = json.loads(await dweller.line())

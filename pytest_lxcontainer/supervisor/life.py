@@ -172,7 +172,8 @@ class Life:
         self._phase, self.exit_code, self.reason, self._killed = "STARTING", None, "", False
         boot = await self._begin()
         begun()
-        greeting = Greeting(self._own_cgroups, self._own_cgroups is not None or self._plug is not None, self._wire_now)
+        waits = self._own_cgroups is not None or self._plug is not None
+        greeting = Greeting(self._own_cgroups, waits, self._wire_first if self._plug is not None else None)
         if not await boot.until_executed(self.host.hierarchies, greeting, deadline, pause):
             boot.kill_init()
             await self.until_ended(KILL_GRACE)
@@ -182,8 +183,6 @@ class Life:
             self.freezing.begin(freezer_in(self._own(boot)))
             self.guard_memory()
         await self._wire(boot)
-        if self.faults.all():
-            await self._break_network(boot)
         await boot.first_moment(KILL_GRACE, pause)
         if boot.ended():
             self._check_start(boot)
@@ -208,35 +207,43 @@ class Life:
             boot.kill_init()
         return boot
 
-    def _wire_now(self, init: int) -> bool:
-        """Have it reach whom it should before its command is there, where LXC makes it no interface."""
-        if self._plug is None:
-            return self.address is None
-        self._means.wires.plug(init, self._plug, self._wiring())
-        return True
+    async def _wire_first(self, init: int) -> str:
+        """Plug it in before its command is there; tells what kept it from that."""
+        assert self._plug is not None  # else LXC does
+        try:
+            self._means.wires.plug(init, self._plug, self._wiring())
+            await self._break_network(init)
+        except OSError as error:
+            return f"its network could not be set up: {error.strerror or error}"
+        except FaultsRefusedError as error:
+            return f"the faults of its network could not be put on again: {error}"
+        return ""
+
+    async def _break_network(self, pid: int) -> None:
+        """Have it meet the faults that there were before it was started, if there were any."""
+        if self.faults.are_met or not self.faults.all():
+            return
+        pidfd = os.pidfd_open(pid)
+        try:
+            await self.faults.begin(pidfd)
+        finally:
+            os.close(pidfd)
 
     async def _wire(self, boot: Boot) -> None:
-        """Have it reach whom it should, where that has not been done yet."""
-        if boot.wired or boot.entry is None or self.address is None:
+        """Have it reach whom it should, and meet its faults, where LXC has plugged it in."""
+        if boot.entry is None or self.address is None:
             return
         try:
-            await self._means.wires.send(boot.entry, self._wiring())
-        except OSError as error:
+            if not boot.wired:
+                await self._means.wires.send(boot.entry, self._wiring())
+            await self._break_network(boot.entry)
+        except (OSError, FaultsRefusedError) as error:
             if not boot.ended():
                 boot.kill_init()
                 await self.until_ended(KILL_GRACE)
-                problem = f"its network could not be set up: {error.strerror}"
+                problem = f"its network could not be set up: {getattr(error, 'strerror', None) or error}"
                 raise refusals.start_failed(self.name, None, problem, "") from None
         boot.wired = True
-
-    async def _break_network(self, boot: Boot) -> None:
-        """Put the faults in force that were before it was started again."""
-        try:
-            await self.faults.begin(self._target_of(boot))
-        except FaultsRefusedError as error:
-            if not boot.ended():
-                problem = f"the faults of its network could not be put on again: {error}"
-                raise refusals.start_failed(self.name, None, problem, "") from None
 
     def _wiring(self) -> tuple[bytes, ...]:
         assert self.address is not None  # else there is nothing to reach

@@ -6,7 +6,6 @@ import os
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from ..container.target import Target
 from ..errors import ContainerError, KernelRefusedError
 from .faults import FaultsRefusedError
 from .life import Life
@@ -19,14 +18,14 @@ async def _faults(life: Life) -> list[tuple[int, dict[str, Any]]]:
 async def _add_faults(life: Life, faults: Sequence[dict[str, Any]]) -> list[int]:
     _check_is_connected(life)
     try:
-        return await life.faults.add(_target(life), faults)
+        return await life.faults.add(_pidfd(life), faults)
     except FaultsRefusedError as error:
         raise _refused(life, error) from None
 
 
 async def _remove_faults(life: Life, numbers: Collection[int] | None) -> None:
     try:
-        await life.faults.remove(_target(life), numbers)
+        await life.faults.remove(_pidfd(life), numbers)
     except FaultsRefusedError as error:
         raise _refused(life, error) from None
 
@@ -34,14 +33,14 @@ async def _remove_faults(life: Life, numbers: Collection[int] | None) -> None:
 async def _reset_connections(life: Life, peers: Sequence[str], ports: Sequence[int]) -> None:
     _check_is_connected(life)
     try:
-        await life.faults.reset(life.target(), peers, ports)
+        await life.faults.reset(life.target().pidfd, peers, ports)
     except FaultsRefusedError as error:
         raise _refused(life, error) from None
 
 
 async def _begin_capture(life: Life, path: str) -> int:
     _check_is_connected(life)
-    target = life.target()
+    pidfd = life.target().pidfd
     try:
         output = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     except OSError as error:
@@ -49,7 +48,7 @@ async def _begin_capture(life: Life, path: str) -> int:
             f"container {life.name}: {path} cannot be made: {error.strerror}", container=life.name
         ) from None
     try:
-        return await life.captures.begin(target, output)
+        return await life.captures.begin(pidfd, output)
     except OSError as error:
         raise KernelRefusedError(
             f"container {life.name}: its packets cannot be recorded: {error}", container=life.name
@@ -62,9 +61,10 @@ async def _end_capture(life: Life, number: int) -> int | None:
     return await life.captures.finish(number)
 
 
-def _target(life: Life) -> Target | None:
+def _pidfd(life: Life) -> int | None:
+    """Of a process in it, where it runs."""
     life.notice_end()
-    return life.target() if life.boot is not None and life.boot.executed else None
+    return life.target().pidfd if life.boot is not None and life.boot.executed else None
 
 
 def _check_is_connected(life: Life) -> None:

@@ -245,8 +245,8 @@ class Run:
 
     def close(self) -> None:
         """Remove what the containers shared; they must be gone."""
-        if self.host.is_root:
-            delete_bridge(f"{PREFIX}{self.run_id}-b")
+        if self.host.is_root and self._pool is not None:
+            delete_bridge(self._pool.bridge)
         if self._lease is not None:
             self._lease.release()
         if self._view is not None:

@@ -7,11 +7,12 @@ import socket
 import struct
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from pytest_lxcontainer import Container
+from pytest_lxcontainer import Container, wait
 from pytest_lxcontainer.container.faults import Partition
 from pytest_lxcontainer.errors import InvalidSettingsError
 
@@ -130,11 +131,34 @@ def test_a_restart_changes_nothing_of_them(pair: tuple[Container, Container]) ->
     assert all(50 <= trip < 70 for trip in round_trips(one, two))
 
 
-def test_what_is_put_on_before_the_start_is_met_from_the_first_packet(run: Runner) -> None:
+def test_what_is_put_on_before_the_start_is_there_after_it(run: Runner) -> None:
     box, other = run.clone(group="g"), run(group="g")
     box.network.down()
     box.start()
     assert not round_trips(box, other, count=1)
+
+
+@pytest.mark.needs_root
+def test_root_has_it_met_from_the_first_packet(run: Runner) -> None:
+    other = run(group="g")
+    tries = f"ping -c 1 -W 1 {other.ip} > /dev/null && echo reached || echo missed; sleep 1000"
+    box = run.clone(command=tries, group="g")
+    box.network.partition(other)
+    box.start()
+    box.wait_for(wait.log("reached|missed"), timeout=5)
+    assert box.logs() == "missed\n"
+
+
+def test_what_is_put_on_while_it_starts_is_there_after_it(run: Runner) -> None:
+    other = run(group="g")
+    for delay in (0.001, 0.005, 0.01, 0.015, 0.02):
+        box = run.clone(group="g")
+        with ThreadPoolExecutor(1) as threads:
+            starting = threads.submit(box.start)
+            time.sleep(delay)
+            box.network.down()
+            starting.result()
+        assert not round_trips(box, other, count=1)
 
 
 def test_a_reset_ends_connections_at_once_for_both_ends(pair: tuple[Container, Container]) -> None:
