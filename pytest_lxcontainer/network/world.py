@@ -64,9 +64,8 @@ def open_way(bridge: str, subnet: ipaddress.IPv4Network) -> bool:
         return False
     rule = _RULE.format(bridge=bridge, subnet=subnet)
     done = subprocess.run([nft, "-f", "-"], input=rule, check=False, capture_output=True, text=True)
-    if done.returncode:
-        return False
-    if _DROPS.search(done.stdout):
+    if done.returncode or _DROPS.search(done.stdout):
+        # What has been added stays where only the list has failed.
         close_way(bridge)
         return False
     return True
