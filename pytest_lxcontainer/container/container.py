@@ -197,6 +197,15 @@ class Container(Snapshots, LowLevel):
         self._put_back(image)
         return self.start() if ran else self
 
+    def renew(self) -> Container:
+        """Have it as a new one would be, whether it runs or has ended: its image's files, its command started.
+
+        It keeps address and log. Returns when it is ready.
+        """
+        __tracebackhide__ = True
+        self._put_back(None)
+        return self.start()
+
     def kill(self, signal: int | str = "SIGKILL") -> None:
         """Send a signal, as number or name (``"SIGHUP"``, ``"HUP"``), to its command.
 

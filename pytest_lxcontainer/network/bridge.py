@@ -70,6 +70,7 @@ def create_bridge(name: str) -> tuple[Bridge, Lease]:
         try:
             return _made(name, subnet), lease
         except BaseException:
+            close_way(name)
             delete_link(name)
             lease.release()
             raise

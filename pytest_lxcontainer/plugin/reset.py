@@ -35,4 +35,4 @@ def reset_for(item: pytest.Item) -> None:
     __tracebackhide__ = True
     for name, container in item.config.stash.get(_RESET, ()):
         if name in getattr(item, "fixturenames", ()):
-            container.restore()
+            container.renew()

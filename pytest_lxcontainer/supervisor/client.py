@@ -63,7 +63,7 @@ class SupervisorClient(WorkClient, ControlClient, NetworkClient):
             self._begin()
             while not self._started:
                 if self._starting is not None:
-                    self._starting.finish()
+                    self._finish(self._starting)
                     self._started = True
                 elif self._finds_one():
                     self._started = True
@@ -73,6 +73,15 @@ class SupervisorClient(WorkClient, ControlClient, NetworkClient):
                     # Another process has tried, and failed.
                     time.sleep(_PAUSE)
                     self._begin()
+
+    def _finish(self, starting: Starting) -> None:
+        try:
+            starting.finish()
+        except Exception:
+            # Who asks again is to have another try.
+            starting.leave()
+            self._starting = None
+            raise
 
     def _begin(self) -> None:
         if not self._started and self._starting is None:

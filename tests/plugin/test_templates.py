@@ -180,12 +180,16 @@ def test_a_wider_container_is_as_new_for_each_test(inner: Inner, scope: str) -> 
 
         def test_after_its_end(self, box):
             assert box.running
+            box.stop()
+
+        def test_after_a_stop(self, box):
+            assert box.running
 
         def test_it_was_one(self):
             assert len(seen) == 1
     """
     )
-    inner.run(test_it=test).assert_outcomes(passed=7)
+    inner.run(test_it=test).assert_outcomes(passed=8)
 
 
 def test_what_a_reset_cannot_do_is_an_error(inner: Inner) -> None:
