@@ -118,6 +118,18 @@ class Faults(Breakable):
         if numbers:
             self._on.take_off(numbers)
 
+    def clear(self) -> None:
+        """As `undo`."""
+        self.undo()
+
+    def up(self) -> Faults:
+        """Undo those of them that are `down`."""
+        downs = [each for each in zip(self._numbers, self._faults, strict=True) if each[1].kind == "down"]
+        self._on.take_off([number for number, _ in downs])
+        self._faults = [fault for fault in self._faults if fault.kind != "down"]
+        self._numbers = [number for number in self._numbers if number not in dict(downs)]
+        return self
+
     def _put(self, *faults: Fault) -> Faults:
         self._numbers += self._on.put_on(faults)
         self._faults += faults

@@ -119,7 +119,8 @@ def test_what_is_in_force_is_shown(pair: tuple[Container, Container]) -> None:
     whole = f"delay 100 ms ± 10 ms, out; loss 5 %, out, to {two.ip} ports 80, 443"
     assert repr(network) == f"<Faults: {whole}>"
     assert repr(one.network) == f"<Network of {one.id} at {one.ip}: {whole}>"
-    network.undo()
+    assert repr(network.down().up()) == f"<Faults: {whole}>"
+    network.clear()
     assert repr(one.network).endswith(": no faults>")
     assert repr(network) == "<Faults: none>"
 
