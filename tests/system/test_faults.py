@@ -24,7 +24,9 @@ from .wire import BOX, OTHER, PEER, Echo, Serving, Wire, connected, flooded, pin
 LATE = 0.03
 """Seconds that a busy machine may add to a round trip."""
 
-PLACES = ["root", "user"]
+PLACES = [pytest.param("root", marks=pytest.mark.needs_root), "user"]
+
+pytestmark = pytest.mark.exhaustive
 
 
 @pytest.fixture(autouse=True)
@@ -35,8 +37,6 @@ def _nothing_left() -> None:
 @pytest.fixture(scope="module", params=PLACES)
 def wire(request: pytest.FixtureRequest) -> Iterator[Wire]:
     """In namespaces of root's, and in a user namespace, as containers are."""
-    if request.param == "root" and os.geteuid() != 0:
-        pytest.skip("root's network namespaces are root's")
     wire = Wire(in_user_namespace=request.param == "user")
     yield wire
     wire.close()
