@@ -235,7 +235,10 @@ def test_a_share_comes_with_a_wrong_bit(wire: Wire, serving: Serving) -> None:
                 came.append(there.recv(2000))
     wrong = [each for each in came if each != content]
     assert 60 <= len(wrong) <= 140
-    assert all(sum(byte.bit_count() for byte in each) == 1 for each in wrong)
+    # Where the bit was one of UDP's length, the datagram is shorter.
+    whole = [each for each in wrong if len(each) == len(content)]
+    assert len(whole) >= len(wrong) - 5
+    assert all(sum(byte.bit_count() for byte in each) == 1 for each in whole)
 
 
 def test_tcp_gets_through_corruption_with_what_was_sent(wire: Wire, serving: Serving) -> None:
