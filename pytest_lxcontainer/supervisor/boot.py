@@ -190,6 +190,11 @@ class Boot:
                 return
             await wait([self.monitor_pidfd], pause)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether its command has ended, which LXC needs a moment to notice."""
+        return self.ended() or not self._command_state()
+
     def _command_state(self) -> str:
         """The command's state as in proc_pid_stat(5), ``S`` while it waits for something; empty once it has ended."""
         try:

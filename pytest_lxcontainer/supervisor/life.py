@@ -238,7 +238,7 @@ class Life:
                 await self._means.wires.send(boot.entry, self._wiring())
             await self._break_network(boot.entry)
         except (OSError, FaultsRefusedError) as error:
-            if not boot.ended():
+            if not boot.is_over:
                 boot.kill_init()
                 await self.until_ended(KILL_GRACE)
                 problem = f"its network could not be set up: {getattr(error, 'strerror', None) or error}"
