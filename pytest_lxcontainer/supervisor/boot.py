@@ -32,14 +32,18 @@ FIRST_MOMENT = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """What is done when init tells that it is there, and *waits*: it is shown the way into its *own* cgroups.
+    """What is done when init tells that it is there: it is shown the way into its *own* cgroups.
 
     *wire* is given its pid, and tells what kept it from its part, or nothing.
     """
 
     own: OwnCgroups | None = None
-    waits: bool = False
     wire: Callable[[int], Awaitable[str]] | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether init goes on only when it is told to."""
+        return self.own is not None or self.wire is not None
 
 
 class Boot:
@@ -154,7 +158,6 @@ class Boot:
         assert self.init is not None  # it has just been heard of
         if self._greeting.wire is not None:
             self.problem = await self._greeting.wire(self.init)
-            self.wired = not self.problem
         if self.problem:
             self.kill_init()
         elif self._greeting.waits:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from ..container.seccomp import program
 from ..container.spec import ContainerSpec
 from ..container.stats import Processes, read_stats
 from ..container.target import Target
-from ..network.isolation import admit, confine
+from ..network.isolation import admit, confine, expel
 from ..rootfs.mount_points import MountPoint, Wanted
 from ..rootfs.overlay import Overlay, forget_volatile, paths_of
 from . import refusals
@@ -80,6 +81,8 @@ class Life:
         self._phase = "STOPPED"
         self._killed = False
         self._is_beginning = False
+        self._admitted: frozenset[IPv4Address] | None = None
+        """Whom it was to reach when it was wired, which it has not been yet in this start if there is none."""
         self._log = LxcLog(self.files / "lxc.log")
         bases, unified = host.cgroup_base, host.cgroup_base.get("")
         self._memory = MemoryGuard(unified / reserved.cgroup if unified is not None else None)
@@ -170,10 +173,10 @@ class Life:
         self._log.mark()
         self.console.mark()
         self._phase, self.exit_code, self.reason, self._killed = "STARTING", None, "", False
+        self._admitted = None
         boot = await self._begin()
         begun()
-        waits = self._own_cgroups is not None or self._plug is not None
-        greeting = Greeting(self._own_cgroups, waits, self._wire_first if self._plug is not None else None)
+        greeting = Greeting(self._own_cgroups, self._wire_first if self._plug is not None else None)
         if not await boot.until_executed(self.host.hierarchies, greeting, deadline, pause):
             boot.kill_init()
             await self.until_ended(KILL_GRACE)
@@ -234,9 +237,11 @@ class Life:
         if boot.entry is None or self.address is None:
             return
         try:
-            if not boot.wired:
+            if self._admitted is None:
                 await self._means.wires.send(boot.entry, self._wiring())
             await self._break_network(boot.entry)
+            while changes := self._changes():
+                await self._means.wires.send(boot.entry, changes)
         except (OSError, FaultsRefusedError) as error:
             if not boot.is_over:
                 boot.kill_init()
@@ -247,8 +252,17 @@ class Life:
 
     def _wiring(self) -> tuple[bytes, ...]:
         assert self.address is not None  # else there is nothing to reach
-        peers = addresses_of(self._means.neighbours.of(self))
-        return (*confine(self.address.bridge), *admit(peers))
+        self._admitted = self._peers()
+        return (*confine(self.address.bridge), *admit(self._admitted))
+
+    def _changes(self) -> tuple[bytes, ...]:
+        """What those need who have come and gone since it was wired: `rewire` leaves one alone that is starting."""
+        assert self._admitted is not None  # it has been wired
+        before, self._admitted = self._admitted, self._peers()
+        return (*admit(self._admitted - before), *expel(before - self._admitted))
+
+    def _peers(self) -> frozenset[IPv4Address]:
+        return frozenset(addresses_of(self._means.neighbours.of(self)))
 
     async def rewire(self, messages: Sequence[bytes]) -> None:
         """Change whom it reaches, if it runs; what fails, fails since it is ending."""

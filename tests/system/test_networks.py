@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -153,3 +154,13 @@ def test_a_container_that_cannot_be_plugged_in_says_why_and_leaves_nothing(setti
         with pytest.raises(StartFailedError, match="network could not be set up: no interface with this name"):
             box.start()
     leaks.assert_nothing_new()
+
+
+@pytest.mark.parametrize("group", ["first", "second", "third"])
+def test_those_that_start_at_the_same_time_reach_one_another(run: Runner, group: str) -> None:
+    with ThreadPoolExecutor(6) as threads:
+        boxes = list(threads.map(lambda number: run(group=group, name=f"box{number}"), range(6)))
+    for box in boxes:
+        rules = box.check_output("ip rule")
+        others = [other for other in boxes if other is not box]
+        assert [other.name for other in others if f"to {other.ip} lookup main" not in rules] == []
