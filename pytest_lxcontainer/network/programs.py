@@ -7,7 +7,7 @@ import shutil
 from ..errors import HostNotReadyError
 
 _SBIN = "/usr/sbin:/sbin:/usr/bin:/bin"
-_PACKAGES = {"ip": "iproute2", "tc": "iproute2", "nft": "nftables", "nsenter": "util-linux"}
+_PACKAGES = {"ip": "iproute2", "tc": "iproute2", "ss": "iproute2", "nft": "nftables", "nsenter": "util-linux"}
 
 
 def found(name: str) -> str | None:

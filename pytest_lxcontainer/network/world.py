@@ -16,8 +16,7 @@ from .programs import found
 
 _FORWARDS = Path("/proc/sys/net/ipv4/ip_forward")
 _ROUTES = Path("/proc/net/route")
-_DROPS = re.compile(r"hook forward [^\n]*policy drop")
-_DROPPING = re.compile(r"table (\w+ \S+) \{|chain (\S+) \{\s+type \w+ hook forward [^\n]*policy drop")
+_DROPPING = re.compile(r"table (\w+ \S+) \{|chain (\S+) \{|hook forward [^\n]*policy drop")
 _RULE = """\
 add table ip {bridge}
 add chain ip {bridge} out {{ type nat hook postrouting priority srcnat; }}
@@ -48,12 +47,14 @@ def obstacles() -> Obstacles:
 
 def dropping_chains(listed: str) -> tuple[str, ...]:
     """Which of the chains that ``nft list chains`` has *listed* drop whatever forwarded packet they do not accept."""
-    dropping, table = [], ""
+    dropping, table, chain = [], "", ""
     for match in _DROPPING.finditer(listed):
         if match[1]:
             table = match[1]
+        elif match[2]:
+            chain = match[2]
         else:
-            dropping.append(f"{table} {match[2]}")
+            dropping.append(f"{table} {chain}")
     return tuple(dropping)
 
 
@@ -64,7 +65,7 @@ def open_way(bridge: str, subnet: ipaddress.IPv4Network) -> bool:
         return False
     rule = _RULE.format(bridge=bridge, subnet=subnet)
     done = subprocess.run([nft, "-f", "-"], input=rule, check=False, capture_output=True, text=True)
-    if done.returncode or _DROPS.search(done.stdout):
+    if done.returncode or dropping_chains(done.stdout):
         # What has been added stays where only the list has failed.
         close_way(bridge)
         return False

@@ -9,21 +9,17 @@ import os
 import socket
 import struct
 
-NETLINK_NETFILTER = 12
-NLM_F_REQUEST, NLM_F_ACK, NLM_F_CREATE, NLM_F_APPEND = 0x1, 0x4, 0x400, 0x800
+from ..netlink import NLM_F_REQUEST, NLMSG_ERROR, attribute
 
-_NLMSG_ERROR = 2
+NETLINK_NETFILTER = 12
+NLM_F_APPEND = 0x800
+
 _NESTED = 0x8000
 _HEADER = struct.Struct("=IHHIIBBH")
 """Of netlink (length, type, flags, sequence, port) and of netfilter (family, version, resource)."""
 HEADER_SIZE = _HEADER.size
 _BATCH_BEGIN, _BATCH_END = 0x10, 0x11
 _KIND_AT, _ERRNO_AT = 4, 16
-
-
-def attribute(kind: int, payload: bytes) -> bytes:
-    """An attribute, padded."""
-    return struct.pack("=HH", 4 + len(payload), kind) + payload + bytes(-len(payload) % 4)
 
 
 def nested(kind: int, *attributes: bytes) -> bytes:
@@ -60,7 +56,7 @@ def ask(door: socket.socket, request: bytes) -> None:
     door.send(request)
     while True:
         reply = door.recv(1 << 16)
-        if kind_of(reply) == _NLMSG_ERROR:
+        if kind_of(reply) == NLMSG_ERROR:
             (code,) = struct.unpack_from("=i", reply, _ERRNO_AT)
             if code:
                 raise OSError(-code, os.strerror(-code))

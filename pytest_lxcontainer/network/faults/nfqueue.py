@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from ..netlink import NLM_F_ACK, NLM_F_CREATE, attribute
 from . import netlink
 from .fault import Way
 
@@ -83,15 +84,15 @@ class Queues:
         """
         flags = _TAKES_UNSEGMENTED if unsegmented else 0
         for attributes in (
-            [netlink.attribute(_CFG_CMD, struct.pack("!BBH", _BIND, 0, 0))],
+            [attribute(_CFG_CMD, struct.pack("!BBH", _BIND, 0, 0))],
             [
-                netlink.attribute(_CFG_PARAMS, struct.pack("!IB", copied, _COPY_PACKET)),
-                netlink.attribute(_CFG_MAXLEN, struct.pack("!I", MOST_WAITING)),
-                netlink.attribute(_CFG_MASK, struct.pack("!I", _TAKES_UNSEGMENTED)),
-                netlink.attribute(_CFG_FLAGS, struct.pack("!I", flags)),
+                attribute(_CFG_PARAMS, struct.pack("!IB", copied, _COPY_PACKET)),
+                attribute(_CFG_MAXLEN, struct.pack("!I", MOST_WAITING)),
+                attribute(_CFG_MASK, struct.pack("!I", _TAKES_UNSEGMENTED)),
+                attribute(_CFG_FLAGS, struct.pack("!I", flags)),
             ],
         ):
-            request = netlink.message(_CONFIG, *attributes, flags=netlink.NLM_F_ACK, resource=number)
+            request = netlink.message(_CONFIG, *attributes, flags=NLM_F_ACK, resource=number)
             netlink.ask(self._sock, request)
 
     def packets(self, most: int) -> Iterator[Packet]:
@@ -124,7 +125,7 @@ class Queues:
 
 def accepted(packet: Packet, content: bytes | None = None) -> bytes:
     """The verdict that lets *packet* go on, with another *content* if there is one."""
-    return _verdict(packet, _ACCEPT, b"" if content is None else netlink.attribute(_PAYLOAD, content))
+    return _verdict(packet, _ACCEPT, b"" if content is None else attribute(_PAYLOAD, content))
 
 
 def dropped(packet: Packet) -> bytes:
@@ -140,22 +141,22 @@ def queue_rule(family: int, table: str, chain: str, number: int, *, bypass: bool
     """
     info = struct.pack("=HHHxx", number, 1, bypass)
     target = (
-        netlink.attribute(_TARGET_NAME, b"NFQUEUE\0"),
-        netlink.attribute(_TARGET_REVISION, struct.pack("!I", 3)),
-        netlink.attribute(_TARGET_INFO, info),
+        attribute(_TARGET_NAME, b"NFQUEUE\0"),
+        attribute(_TARGET_REVISION, struct.pack("!I", 3)),
+        attribute(_TARGET_INFO, info),
     )
-    expression = netlink.attribute(_EXPRESSION_NAME, b"target\0"), netlink.nested(_EXPRESSION_DATA, *target)
+    expression = attribute(_EXPRESSION_NAME, b"target\0"), netlink.nested(_EXPRESSION_DATA, *target)
     rule = netlink.message(
         _NEW_RULE,
-        netlink.attribute(_RULE_TABLE, table.encode() + b"\0"),
-        netlink.attribute(_RULE_CHAIN, chain.encode() + b"\0"),
+        attribute(_RULE_TABLE, table.encode() + b"\0"),
+        attribute(_RULE_CHAIN, chain.encode() + b"\0"),
         netlink.nested(_RULE_EXPRESSIONS, netlink.nested(_LIST_ELEMENT, *expression)),
-        flags=netlink.NLM_F_ACK | netlink.NLM_F_CREATE | netlink.NLM_F_APPEND,
+        flags=NLM_F_ACK | NLM_F_CREATE | netlink.NLM_F_APPEND,
         family=family,
     )
     return netlink.batch(_NFTABLES, rule)
 
 
 def _verdict(packet: Packet, verdict: int, *attributes: bytes) -> bytes:
-    header = netlink.attribute(_VERDICT_HDR, struct.pack("!II", verdict, packet.id))
+    header = attribute(_VERDICT_HDR, struct.pack("!II", verdict, packet.id))
     return netlink.message(_VERDICT, header, *attributes, resource=packet.queue)

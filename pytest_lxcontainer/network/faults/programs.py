@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Iterable
 
 from ...errors import HostNotReadyError
-
-_SBIN = "/usr/sbin:/sbin:/usr/bin:/bin"
-_PACKAGES = {"nft": "nftables"}
+from ..programs import program
 
 
 class ProgramError(Exception):
@@ -21,11 +18,7 @@ def run(name: str, *arguments: str, text: str = "") -> str:
 
     Raises `ProgramError` where it fails, `HostNotReadyError` where there is none.
     """
-    path = shutil.which(name, path=_SBIN)
-    if path is None:
-        package = _PACKAGES.get(name, "iproute2")
-        raise HostNotReadyError(f"the program {name!r} is not installed", hint=f"apt-get install {package}")
-    done = subprocess.run([path, *arguments], input=text, check=False, capture_output=True, text=True)
+    done = subprocess.run([program(name), *arguments], input=text, check=False, capture_output=True, text=True)
     if done.returncode:
         raise ProgramError(f"{name}: {'; '.join(done.stderr.split(chr(10))).strip('; ') or 'failed'}")
     return done.stdout
