@@ -32,6 +32,15 @@ def checked(result: int) -> int:
     return result
 
 
+def keep_only(fds: Sequence[int], begin: int = 3) -> None:
+    """Close all descriptors from *begin* on but *fds*: those who wait for the end of them are not to wait for this."""
+    for fd in sorted(fds):
+        if begin < fd:  # of no descriptors, Python would close all
+            os.closerange(begin, fd)
+        begin = fd + 1
+    os.closerange(begin, os.sysconf("SC_OPEN_MAX"))
+
+
 def become(uid: int, gid: int, groups: Sequence[int]) -> None:
     """Change this process's user for good."""
     os.setgroups(list(groups))

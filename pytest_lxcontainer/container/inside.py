@@ -21,7 +21,7 @@ from typing import NoReturn
 from ..rootfs.idmap import IdMap
 from ..rootfs.overlay import Overlay, forget_volatile
 from ..rootfs.userns import CLONE_NEWNS, CLONE_NEWUSER, become_root, unshare, write_maps
-from .attach import ALL_BUT_USER, PR_SET_DUMPABLE, PR_SET_PDEATHSIG, checked, libc, setns
+from .attach import ALL_BUT_USER, PR_SET_DUMPABLE, PR_SET_PDEATHSIG, checked, keep_only, libc, setns
 from .channel import Channel, Frame
 from .files import Root, perform
 from .target import Target
@@ -128,10 +128,7 @@ def _perform(root: str, task: Frame, channel: socket.socket) -> None:
     os.umask(0)
     sys.meta_path.clear()
     here = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    kept = sorted((channel.fileno(), here))
-    os.closerange(0, kept[0])
-    os.closerange(kept[0] + 1, kept[1])
-    os.closerange(kept[1] + 1, os.sysconf("SC_OPEN_MAX"))
+    keep_only([channel.fileno(), here], begin=0)
     perform(Root(here), task, Channel(channel))
 
 

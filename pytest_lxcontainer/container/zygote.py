@@ -18,7 +18,7 @@ import gc
 import os
 
 from . import parcel
-from .attach import CLONE_NEWNS, CLONE_NEWPID, PR_SET_DUMPABLE, PR_SET_PDEATHSIG, checked, libc, setns
+from .attach import CLONE_NEWNS, CLONE_NEWPID, PR_SET_DUMPABLE, PR_SET_PDEATHSIG, checked, keep_only, libc, setns
 from .sibling import CloneSibling
 
 TYPE_CHECKING = False  # not typing's, for the same reason
@@ -138,7 +138,8 @@ def _live(door: socket.socket, roles: Mapping[str, Role], supervisor: int) -> No
     try:
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() == supervisor:
-            _keep_only(door.fileno())
+            _let_go_of_stdout()
+            keep_only([door.fileno()])
             gc.disable()
             _serve(door, roles, supervisor)
     except ConnectionError:
@@ -147,12 +148,9 @@ def _live(door: socket.socket, roles: Mapping[str, Role], supervisor: int) -> No
         os._exit(0)
 
 
-def _keep_only(fd: int) -> None:
-    """Close all but stdin, stderr and *fd*: whoever waits for the end of the others is not to wait for this process."""
+def _let_go_of_stdout() -> None:
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
-    os.closerange(3, fd)
-    os.closerange(fd + 1, os.sysconf("SC_OPEN_MAX"))
 
 
 def _serve(door: socket.socket, roles: Mapping[str, Role], supervisor: int) -> NoReturn:

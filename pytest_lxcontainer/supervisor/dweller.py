@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
-from ..container.attach import CLONE_NEWNET, CLONE_NEWUSER, PR_SET_PDEATHSIG, setns
+from ..container.attach import CLONE_NEWNET, CLONE_NEWUSER, PR_SET_PDEATHSIG, keep_only, setns
 from .loop import wait
 
 _CHUNK = 1 << 16
@@ -76,18 +76,9 @@ def _dwell(
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() == supervisor:
             setns(pidfd, spaces)
-            _keep_only({door.fileno(), *fds})
+            keep_only([door.fileno(), *fds])
             work(door)
     except Exception:
         traceback.print_exc()
     finally:
         os._exit(0)
-
-
-def _keep_only(fds: set[int]) -> None:
-    """Close all others but stdio: those who wait for the end of them are not to wait for this process."""
-    begin = 3
-    for fd in sorted(fds):
-        os.closerange(begin, fd)
-        begin = fd + 1
-    os.closerange(begin, os.sysconf("SC_OPEN_MAX"))

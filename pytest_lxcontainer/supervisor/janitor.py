@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
+from ..container.attach import keep_only
 from ..rootfs.idmap import IdMap
 
 _MAX_PATH = 1 << 16
@@ -59,8 +60,7 @@ class Janitor:
 def _serve(requests: socket.socket, idmap: IdMap) -> NoReturn:
     try:
         # What the supervisor has open, running containers' pipes among it, must end with the supervisor.
-        os.closerange(3, requests.fileno())
-        os.closerange(requests.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
+        keep_only([requests.fileno()])
         sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)  # whatever it was
         # Imported here: the supervisor itself, which every fork copies, does without it.
         from ..rootfs.sandbox import Sandbox

@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ..container.attach import PR_SET_PDEATHSIG
+from ..container.attach import PR_SET_PDEATHSIG, keep_only
 from ..container.demand import Preparation
 from ..container.spec import ContainerSpec
 from . import protocol
@@ -74,8 +74,7 @@ def _serve(door: socket.socket, run_id: str, runs_dir: Path, supervisor: int) ->
     try:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         # Clients hang up by closing the last descriptor of their connections.
-        os.closerange(3, door.fileno())
-        os.closerange(door.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
+        keep_only([door.fileno()])
         if os.getppid() == supervisor:
             _work(door, run_id, runs_dir)
     finally:

@@ -28,25 +28,18 @@ class Wires:
 
         Raises `OSError`.
         """
-        theirs = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        try:
+        with _namespace_of(pid) as theirs:
             exchange(plug.outside(theirs))
             with self._visiting(theirs):
                 exchange((*plug.inside(socket.if_nametoindex(INSIDE)), *messages))
-        finally:
-            os.close(theirs)
 
     async def send(self, pid: int, messages: Sequence[bytes]) -> None:
         """Have the kernel do *messages* where process *pid* is; raises `OSError` where it refuses or that is gone."""
         if messages and self._home is None:
             await self._send_as_user(pid, messages)
         elif messages:
-            theirs = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                with self._visiting(theirs):
-                    exchange(tuple(messages))
-            finally:
-                os.close(theirs)
+            with _namespace_of(pid) as theirs, self._visiting(theirs):
+                exchange(tuple(messages))
 
     @contextmanager
     def _visiting(self, namespace: int) -> Iterator[None]:
@@ -72,3 +65,13 @@ class Wires:
         if code:
             code = code if code > 0 else errno.EIO
             raise OSError(code, os.strerror(code))
+
+
+@contextmanager
+def _namespace_of(pid: int) -> Iterator[int]:
+    """A descriptor of the network namespace that process *pid* is in."""
+    namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield namespace
+    finally:
+        os.close(namespace)
