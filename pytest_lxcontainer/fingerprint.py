@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 import re
+import threading
 import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
@@ -17,6 +18,9 @@ from pathlib import PurePath
 from typing import Any
 
 from .errors import InvalidSettingsError
+
+_PARSING = threading.Lock()
+"""Of a class `inspect` parses the file, and CPython 3.11's `ast.parse` fails now and then in several threads at once."""
 
 _PLAIN = (str, bytes, int, float, complex, bool, type(None), PurePath)
 
@@ -101,7 +105,8 @@ def _name(value: Any) -> str:
 def _source(value: Any) -> str:
     """The source of a function or class; of one without, what the interpreter makes of it."""
     try:
-        return inspect.getsource(value)
+        with _PARSING:
+            return inspect.getsource(value)
     except (OSError, TypeError):
         code = getattr(value, "__code__", None)
         return "" if code is None else _instructions(code)

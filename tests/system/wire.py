@@ -36,7 +36,9 @@ class Namespace:
     def __init__(self, command: Sequence[str]) -> None:
         self._lock = threading.Lock()
         self._door, theirs = socket.socketpair()
-        environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
+        # An ordinary user's PATH may lack where nft and tc are.
+        path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+        environment = {**os.environ, "PYTHONPATH": str(_ROOT), "PATH": path}
         with theirs:
             self._process = subprocess.Popen(
                 [*command, sys.executable, "-m", _AGENT, str(theirs.fileno())],
