@@ -25,6 +25,7 @@ from .container.shared import Share, SharedContainer
 from .container.traits import Observer
 from .errors import InvalidSettingsError, LxContainerError, SnapshotNotFoundError, StoreError
 from .image import Image, ImageName, parse_name
+from .image.digest import sha256_of
 from .lockfile import LockFile, Mode, Uses
 from .pull import Puller, Watch, is_there
 from .rootfs.overlay import Overlay
@@ -51,6 +52,12 @@ class RunIdentity:
     def of_this_process(cls) -> RunIdentity:
         """A new run that ends with this process."""
         return cls(uuid.uuid4().hex[:8], Owner.of(os.getpid()))
+
+    @classmethod
+    def of_commands(cls, layout: Layout) -> RunIdentity:
+        """The run of what people start from a shell, of this user in this store: it ends when nothing is left in it."""
+        words = f"{os.geteuid()} {layout.root}"
+        return cls(sha256_of(words.encode()).hex[:8], Owner.nobody())
 
 
 def uses_of(settings: Settings, mode: Mode | None = None) -> Uses:

@@ -19,6 +19,7 @@ from ..container.stats import Stats
 from ..errors import LxContainerError, SupervisorError
 from . import protocol
 from .control_client import ControlClient
+from .keep_client import KeepClient
 from .network_client import NetworkClient
 from .owner import Owner
 from .starting import Starting, begin, last_words
@@ -30,7 +31,7 @@ _PAUSE = 0.005
 _EXEC = tuple(field.name for field in fields(ExecSpec))
 
 
-class SupervisorClient(WorkClient, ControlClient, NetworkClient):
+class SupervisorClient(WorkClient, ControlClient, NetworkClient, KeepClient):
     """The run's supervisor as a `Backend`; usable from several threads, and from several processes of a run.
 
     Each request takes a connection of its own from those at rest, so that a long one holds nobody up. *log* is where
@@ -88,18 +89,21 @@ class SupervisorClient(WorkClient, ControlClient, NetworkClient):
             self._starting = begin(self.run_id, self._runs_dir, self._owner, self.log_file)
 
     def shutdown(self) -> None:
-        """End the run: returns when every container and everything they shared are gone."""
+        """End the run: returns when every container and everything they shared are gone, but for what stays."""
         try:
             connection = self._take()
         except SupervisorError:
             return
+        stays = False
         with connection:
             connection.settimeout(_END_TIMEOUT)
             try:
                 protocol.send(connection, {"do": "shutdown"})
-                protocol.receive(connection)
+                stays = bool(protocol.receive(connection)[0].get("ok"))
             except (ConnectionError, TimeoutError):
                 pass
+        if stays:
+            return
         self.log_file.unlink(missing_ok=True)
         if self._starting is not None:
             self._starting.wait(_END_TIMEOUT)
