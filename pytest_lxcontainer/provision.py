@@ -31,11 +31,13 @@ from .pull import Puller, Watch, is_there
 from .rootfs.overlay import Overlay
 from .rootfs.sandboxes import Sandboxes
 from .rootfs.stack import Stack
+from .running import note_of
 from .settings import Settings, parse_mirrors, parse_timeout
 from .store.images import ImageRecord
 from .store.layout import Layout
 from .supervisor.client import SupervisorClient
 from .supervisor.owner import Owner
+from .supervisor.record import container_id
 from .template import Template, Templates
 
 __all__ = ["Provisioner", "RunIdentity", "Settings", "parse_mirrors", "parse_timeout"]
@@ -263,6 +265,20 @@ class Provisioner:
         except BaseException:
             container.destroy()
             raise
+
+    # what stays when the run has ended
+
+    def id_of(self, container: Container) -> str:
+        """What a person types for *container* on a command line: unique among those of all runs of the host."""
+        return container_id(self.identity.run_id, container.id)
+
+    def let_stay(self, container: Container, *, is_removed: bool = False) -> None:
+        """Have *container* outlive this process and its run; with *is_removed*, until its command has ended."""
+        self._supervisor.let_stay(container.id, note_of(container), is_removed=is_removed)
+
+    def keep(self, container: Container, test: str) -> None:
+        """Have *container* stay as it is, frozen where that can be, since *test* has failed: for a day at most."""
+        self._supervisor.keep(container.id, note_of(container), test)
 
     def template(self, template: Template) -> Image:
         """The image that *template*'s containers are clones of; it is prepared now unless the store has it."""

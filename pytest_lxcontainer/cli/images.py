@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .table import age, table
+from .table import age, print_table
 
 if TYPE_CHECKING:
     from ..store.blobs import BlobStore
@@ -35,7 +36,10 @@ def run(options: argparse.Namespace) -> int:
     layout = Layout(Settings.from_environment().store)
     blobs = BlobStore(layout)
     records = [described(record, blobs) for record in ImageStore(layout).list()]
-    print(json.dumps(records, indent=2) if options.json else listed(records, time.time()))
+    if options.json:
+        print(json.dumps(records, indent=2))
+    else:
+        print_table(*listed(records, time.time()))
     return 0
 
 
@@ -54,9 +58,9 @@ def described(record: ImageRecord, blobs: BlobStore) -> dict[str, Any]:
     }
 
 
-def listed(records: list[dict[str, Any]], now: float) -> str:
-    """The table of *records*, at *now* (seconds since the epoch)."""
-    return table(_HEADINGS, [_row(record, now) for record in records])
+def listed(records: list[dict[str, Any]], now: float) -> tuple[Sequence[str], list[tuple[str, ...]]]:
+    """Headings and rows of *records*, at *now* (seconds since the epoch)."""
+    return _HEADINGS, [_row(record, now) for record in records]
 
 
 def _row(record: dict[str, Any], now: float) -> tuple[str, ...]:

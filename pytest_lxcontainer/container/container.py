@@ -148,22 +148,32 @@ class Container(Snapshots, LowLevel):
         __tracebackhide__ = True
         readiness = self._traits.readiness
         deadline = time.monotonic() + readiness.timeout
-        self._last = self._timed("start", partial(self._backend.start, self.id, readiness.timeout))
-        if self._last.state == "STOPPED" and not any(map(wait.expects_exit, readiness.conditions)):
-            raise self._ended_at_once(self._last)
+        status = self.launch()
+        if status.state == "STOPPED" and not any(map(wait.expects_exit, readiness.conditions)):
+            raise self._ended_at_once(status)
         self._timed("ready", partial(wait.until_all, self, readiness.conditions, deadline))
         return self
+
+    def launch(self) -> Status:
+        """Start it, and leave it at that: it may have ended already, and need not be ready. Raises as `start` does."""
+        __tracebackhide__ = True
+        self._last = self._timed("start", partial(self._backend.start, self.id, self._traits.readiness.timeout))
+        return self._last
+
+    def cannot_execute(self) -> str:
+        """Why its command could not be executed, of one that has ended for that; empty of any other."""
+        if self.exit_code != CANNOT_EXECUTE or self.log_bytes():
+            return ""
+        return problem(self.image.lower_dirs, self.command[0], self.env.get("PATH", ""), self._spec.cwd)
 
     def _ended_at_once(self, status: Status) -> StartFailedError:
         logs = self.log_tail()
         reason = f" ({status.reason})" if status.reason else ""
         message = f"container {self.name} ended as soon as it was started, with exit code {status.exit_code}{reason}"
         hint = "if it is meant to end, wait for that with ready=wait.exit()"
-        if status.exit_code == CANNOT_EXECUTE and not logs:
-            wrong = problem(self.image.lower_dirs, self.command[0], self.env.get("PATH", ""), self._spec.cwd)
-            if wrong:
-                message = f"container {self.name} could not execute its command: {wrong}"
-                hint = "pass another with command=… or entrypoint=…"
+        if wrong := self.cannot_execute():
+            message = f"container {self.name} could not execute its command: {wrong}"
+            hint = "pass another with command=… or entrypoint=…"
         return StartFailedError(
             message,
             exit_code=status.exit_code,

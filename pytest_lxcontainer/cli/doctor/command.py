@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from ..table import has_colours
 from .finding import Finding, ready
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def _check(as_json: bool) -> int:
     for finding in examine(Settings.from_environment().store):
         found.append(finding)
         if not as_json:
-            print(line(finding, coloured=_in_colour()), flush=True)
+            print(line(finding, coloured=has_colours()), flush=True)
     if as_json:
         print(json.dumps([finding.to_dict() for finding in found], indent=2))
     elif not ready(found):
@@ -105,10 +105,6 @@ def _say_what_root_must_run() -> int:
 
 def _say(text: str) -> None:
     print(text, flush=True)
-
-
-def _in_colour() -> bool:
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def _user_name() -> str:
