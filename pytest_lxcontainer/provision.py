@@ -31,7 +31,7 @@ from .pull import Puller, Watch, is_there
 from .rootfs.overlay import Overlay
 from .rootfs.sandboxes import Sandboxes
 from .rootfs.stack import Stack
-from .running import note_of
+from .running import Running, note_of
 from .settings import Settings, parse_mirrors, parse_timeout
 from .store.images import ImageRecord
 from .store.layout import Layout
@@ -279,6 +279,16 @@ class Provisioner:
     def keep(self, container: Container, test: str) -> None:
         """Have *container* stay as it is, frozen where that can be, since *test* has failed: for a day at most."""
         self._supervisor.keep(container.id, note_of(container), test)
+
+    def forget_kept(self, most: int) -> None:
+        """Destroy the containers that were kept for all but the *most* tests that failed last."""
+        with Running(self.layout) as running:
+            kept = [each for each in running.list() if each.record.kept]
+            tests = sorted({(each.record.kept, each.run_id, each.record.test) for each in kept}, reverse=True)
+            latest = list(dict.fromkeys((run_id, test) for _, run_id, test in tests))[:most]
+            for each in kept:
+                if (each.run_id, each.record.test) not in latest:
+                    running.container(each).destroy()
 
     def template(self, template: Template) -> Image:
         """The image that *template*'s containers are clones of; it is prepared now unless the store has it."""
