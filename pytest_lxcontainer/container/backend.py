@@ -52,7 +52,10 @@ class Remains:
 
 @dataclass(frozen=True, slots=True)
 class ExecSpec:
-    """One command to run in a running container; *env* is complete, ids are the container's."""
+    """One command to run in a running container; *env* is complete, ids are the container's.
+
+    With *tty*, its three descriptors are those of a terminal (`Backend.open_terminal`), which is to control it.
+    """
 
     args: tuple[str, ...]
     env: tuple[tuple[str, str], ...] = ()
@@ -60,6 +63,7 @@ class ExecSpec:
     uid: int = 0
     gid: int = 0
     groups: tuple[int, ...] = ()
+    tty: bool = False
 
 
 class ExecHandle(Protocol):
@@ -145,6 +149,9 @@ class Backend(Control, NetworkControl, Protocol):
 
     def exec(self, name: str, spec: ExecSpec, stdio: Sequence[int]) -> ExecHandle:
         """Run a command with the three given file descriptors, which stay the caller's."""
+
+    def open_terminal(self, name: str, uid: int) -> int:
+        """Make a terminal in a running container, for its user *uid*; returns the master, non-blocking."""
 
     def logs(self, name: str, since: float = 0.0) -> bytes:
         """What its command wrote to stdout and stderr, in order, from *since* (seconds since the epoch) on."""

@@ -17,6 +17,7 @@ from ..image.image import Image
 from . import wait
 from .backend import Status
 from .executable import problem
+from .interactive import Interactive
 from .low_level import LowLevel
 from .signals import signal_number
 from .snapshots import Snapshots
@@ -37,7 +38,7 @@ STOP_TIMEOUT = 1.0
 """Seconds to end in: a server under test needs some milliseconds, and what ignores the signal is not waited for."""
 
 
-class Container(Snapshots, LowLevel):
+class Container(Snapshots, Interactive, LowLevel):
     """One container: a clone of an image that can be run, asked, reached, changed and thrown away.
 
     Made by a fixture, or by `Provisioner.run`; destroyed by its fixture, by leaving a ``with`` block, or by `destroy`.

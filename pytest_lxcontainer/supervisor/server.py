@@ -294,6 +294,7 @@ class Server:
             uid=message["uid"],
             gid=message["gid"],
             groups=tuple(message["groups"]),
+            tty=message["tty"],
         )
         life = self._run.life(message["name"])
         spent = life.running().spent
@@ -345,7 +346,7 @@ class Server:
     async def _work(self, call: _Call) -> Any:
         task = call.message["task"]
         life = self._run.life(call.message["name"])
-        if task["do"] == "unmount":
+        if task["do"] in ("unmount", "terminal"):
             life.running()
         call.reply_fds = [(await life.works.begin(self._loop, life, task)).detach()]
 
