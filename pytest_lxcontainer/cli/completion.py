@@ -80,7 +80,7 @@ def add_to(commands: Commands) -> None:
         help="print a script that completes command lines",
         description="Print a script by which bash or zsh completes lxcontainer's commands, options, containers and "
         "images.",
-        epilog="examples:\n  . <(lxcontainer completion bash)\n"
+        epilog="examples:\n  lxcontainer completion bash > /etc/bash_completion.d/lxcontainer\n"
         "  lxcontainer completion zsh > /usr/local/share/zsh/site-functions/_lxcontainer",
     )
     parser.add_argument("shell", choices=("bash", "zsh", "containers", "images"), metavar="SHELL", help="bash or zsh")

@@ -21,7 +21,12 @@ _HEADINGS = ("REPOSITORY", "TAG", "IMAGE ID", "PLATFORM", "PULLED", "SIZE")
 
 def add_to(commands: Commands) -> None:
     """Add the command."""
-    parser = commands.add_parser("images", help="list the images in the store")
+    parser = commands.add_parser(
+        "images",
+        help="list the images in the store",
+        description="List the images in the store, the one that was pulled last, first. Sizes are as transferred.",
+        epilog="examples:\n  lxcontainer images\n  lxcontainer images --json",
+    )
     parser.add_argument("--json", action="store_true", help="print a list of records")
     parser.set_defaults(run=run)
 

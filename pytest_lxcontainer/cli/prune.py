@@ -21,6 +21,7 @@ def add_to(commands: Commands) -> None:
         help="remove what no image and no run uses",
         description="Remove from the store what no image and no running container uses. "
         "With --all, --older-than or --max-size, forget images and templates first; never those that a run uses.",
+        epilog="examples:\n  lxcontainer prune --older-than 7d\n  lxcontainer prune --max-size 5GiB --dry-run",
     )
     parser.add_argument("--all", action="store_true", help="forget every image and template that no run uses")
     parser.add_argument(

@@ -23,13 +23,16 @@ def add_to(commands: Commands) -> None:
         "doctor",
         help="tell what this host lacks, and the command that mends it",
         description="Checks the host for whoever runs this. Exit code 0 when containers can run, 1 otherwise.",
+        epilog="examples:\n  lxcontainer doctor\n  lxcontainer doctor --fix --user alice",
     )
     parser.add_argument("--json", action="store_true", help="print a list of findings")
     parser.add_argument("--fix", action="store_true", help="run the commands that mend it (as root)")
     parser.add_argument(
         "--user", metavar="NAME", help="with --fix: set the host up for this ordinary user's containers"
     )
-    parser.add_argument("--pid", type=int, help="with --user: move this process of theirs into their cgroups")
+    parser.add_argument(
+        "--pid", type=int, metavar="PID", help="with --user: move this process of theirs into their cgroups"
+    )
     parser.set_defaults(run=run, usage_error=parser.error)
 
 
