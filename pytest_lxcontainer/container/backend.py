@@ -19,6 +19,7 @@ from .stats import Stats
 
 if TYPE_CHECKING:
     from .demand import Demand
+    from .toolbox import Tools
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +193,11 @@ class Backend(Control, NetworkControl, Protocol):
     def mount(self, name: str, source: str, path: str, read_only: bool) -> None:
         """Mount a file or directory of the host in it while it runs."""
 
-    def unmount(self, name: str, path: str) -> None:
-        """Undo a mount while it runs."""
+    def unmount(self, name: str, path: str, *, remove: bool = False) -> None:
+        """Undo a mount while it runs; with *remove*, what it was on goes too: a file or an empty directory."""
+
+    def tools(self) -> Tools:
+        """Programs of the host's to be mounted in a container that has no shell, at `toolbox.PLACE`."""
 
     def names(self) -> dict[str, Any]:
         """Every container of the run, by name, with its image, state and group."""

@@ -244,13 +244,14 @@ def _make_directories(root: Root, path: str) -> None:
 
 
 def _unmount(root: Root, task: Frame, _: Channel) -> Done:
-    """Undo a mount; with ``remove``, of the file below it too."""
+    """Undo a mount; with ``remove``, of the file or empty directory below it too."""
     parent, name = root.open_parent(task["path"])
     os.fchdir(parent)
     if _libc.umount2(os.fsencode(name), UMOUNT_NOFOLLOW | MNT_DETACH):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     if task["remove"]:
-        os.unlink(name, dir_fd=parent)
+        is_dir = stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
+        (os.rmdir if is_dir else os.unlink)(name, dir_fd=parent)
     return None, None
 
 

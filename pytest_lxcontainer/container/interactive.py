@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import partial
 
 from .commands import Commands
 from .exec import Command
@@ -39,3 +40,26 @@ class Interactive(Commands):
         spec = self._exec_spec(command, user, cwd, variables)
         talk = on_terminal if tty else on_pipes
         return talk(self._backend, self.id, spec, Stdio(stdin, stdout, stderr))
+
+    def shell(self, *, user: str | int | None = None, stdin: int = 0, stdout: int = 1, stderr: int = 2) -> int:
+        """Let the caller talk to a shell in it: as *user*, in the directory and with the environment of its command.
+
+        The shell is its own bash, or sh; where it has neither, one of the host's, with the usual programs, which are
+        mounted read-only meanwhile. It has a terminal if *stdin* is one. Returns its exit code, as `exec_interactive`.
+        Raises `NotRunningError` unless it is running, and `FrozenError` while it is frozen.
+        """
+        from .shells import lent_tools, own_shell
+        from .toolbox import BIN
+
+        path = self._spec_path()
+        talk = partial(
+            self.exec_interactive, user=user, tty=os.isatty(stdin), stdin=stdin, stdout=stdout, stderr=stderr
+        )
+        own = own_shell(self._backend, self.id, path)
+        if own is not None:
+            return talk([own])
+        with lent_tools(self._backend, self.id) as tools:
+            return talk(tools.shell, env={"PATH": f"{path}:{BIN}"})
+
+    def _spec_path(self) -> str:
+        return dict(self._spec.env).get("PATH", os.defpath)

@@ -16,6 +16,7 @@ from ..container.backend import LOG_KEPT, ExecSpec, Remains, Status
 from ..container.demand import Demand
 from ..container.spec import ContainerSpec
 from ..container.stats import Stats
+from ..container.toolbox import Tools
 from ..errors import LxContainerError, SupervisorError
 from . import protocol
 from .control_client import ControlClient
@@ -195,6 +196,11 @@ class SupervisorClient(WorkClient, ControlClient, NetworkClient, KeepClient):
     def stats(self, name: str) -> Stats:
         """See `Backend`."""
         return Stats.from_dict(self._ask("stats", name=name))
+
+    def tools(self) -> Tools:
+        """See `Backend`."""
+        answer = self._ask("tools")
+        return Tools(answer["directory"], tuple(answer["shell"]))
 
     def names(self) -> dict[str, Any]:
         """See `Backend`."""

@@ -80,6 +80,7 @@ class Server:
             "work": self._work,
             "mount": self._mount,
             "names": self._names,
+            "tools": self._tools,
             "control": self._control,
             "snapshot": self._snapshot,
             "restore": self._restore,
@@ -362,6 +363,9 @@ class Server:
 
     async def _names(self, call: _Call) -> Any:
         return self._run.table()
+
+    async def _tools(self, call: _Call) -> Any:
+        return asdict(self._run.tools())
 
     async def _snapshot(self, call: _Call) -> Any:
         return await self._snapshots.seal(self._run.life(call.message["name"]), call.message["directory"])

@@ -34,6 +34,7 @@ from pytest_lxcontainer.container.process_tree import kill_tree
 from pytest_lxcontainer.container.pty import take_control
 from pytest_lxcontainer.container.spec import ContainerSpec
 from pytest_lxcontainer.container.stats import InterfaceStats, Stats
+from pytest_lxcontainer.container.toolbox import Tools
 from pytest_lxcontainer.container.transfer import Transfer, Transfers
 from pytest_lxcontainer.container.units import ByteSize
 from pytest_lxcontainer.errors import (
@@ -192,7 +193,11 @@ class FakeBackend(FakeControl, FakeNetworkControl, Transfers):
         container.running()
         container.mounts.append((source, path, read_only))
 
-    def unmount(self, name: str, path: str) -> None:
+    def tools(self) -> Tools:
+        """The host itself."""
+        return Tools("/", ("/bin/sh",))
+
+    def unmount(self, name: str, path: str, *, remove: bool = False) -> None:
         container = self._of(name)
         container.running()
         left = [each for each in container.mounts if each[1] != path]

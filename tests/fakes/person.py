@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -34,8 +32,3 @@ class Person(pexpect.spawn):  # type: ignore[misc]  # pexpect has no types
         self.expect(pexpect.EOF)
         self.close()
         return int(self.exitstatus if self.exitstatus is not None else 128 + self.signalstatus)
-
-
-def python(program: str, *arguments: str, **options: Any) -> Person:
-    """A Python program on a terminal."""
-    return Person([sys.executable, "-c", textwrap.dedent(program), *arguments], **options)

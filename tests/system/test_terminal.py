@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pytest_lxcontainer.container.container import Container
+from pytest_lxcontainer.container.shells import lent_tools
+from pytest_lxcontainer.container.toolbox import BIN, PLACE, fill
 from pytest_lxcontainer.errors import FrozenError, NotRunningError
 from pytest_lxcontainer.provision import Provisioner, Settings
 
+from ..fakes.images import File
 from ..fakes.person import Person
 from .conftest import Runner, wait_until
 
@@ -263,6 +268,118 @@ class TestExecOnPipes:
             box.exec_interactive("cat", tty=tty, stdin=null, stdout=null, stderr=null)
         assert len(os.listdir("/proc/self/fd")) == len(before)
         os.close(null)
+
+
+class TestShell:
+    @pytest.mark.parametrize(("image", "shell"), [("busybox", "sh"), ("debian:bookworm-slim", "bash")])
+    def test_it_is_the_images_own(self, on_terminal: Spawn, image: str, shell: str) -> None:
+        person = on_terminal(f"""
+            box = provisioner.run({image!r}, "sleep 1000", user="33", cwd="/tmp", env={{"COLOUR": "red"}})
+            print("code", box.shell())
+        """)
+        person.sees(r"\$ ")
+        person.sendline("echo $(basename $0)-$(id -u)-$PWD-$COLOUR")
+        person.sees(f"[\r\n]{shell}-33-/tmp-red\r\n")
+        person.sendline("exit 5")
+        person.sees("code 5")
+
+    def test_another_user_may_have_it(self, on_terminal: Spawn) -> None:
+        person = on_terminal("""
+            box = provisioner.run("busybox", "sleep 1000", user="33")
+            box.shell(user="root")
+        """)
+        person.sees("# ")
+
+    def test_without_a_terminal_it_reads_commands(self, box: Container, tmp_path: Path) -> None:
+        (tmp_path / "in").write_text("echo one; tty\nexit 4\n")
+        with (tmp_path / "in").open() as source, (tmp_path / "out").open("wb") as target:
+            assert box.shell(stdin=source.fileno(), stdout=target.fileno()) == 4
+        assert (tmp_path / "out").read_text() == "one\nnot a tty\n"
+
+    def test_an_image_without_one_is_lent_one(self, on_terminal: Spawn, shell_less: str) -> None:
+        person = on_terminal(f"""
+            box = provisioner.run({shell_less!r}, user="1234")
+            code = box.shell()
+            print("code", code, box.diff(), box.exists({PLACE!r}), box.listdir("/dev"))
+        """)
+        person.sees(r"\$ ")
+        person.sendline("echo I am $(id -u); ls -a /; touch /dev/.lxcontainer/x /dev/.lxcontainer/bin/x; exit 5")
+        person.sees("I am 1234")
+        person.sees("pause")
+        person.sees("Read-only file system")
+        person.sees(r"code 5 \[\] False ")
+        assert ".lxcontainer" not in person.read()
+
+    def test_two_at_once_are_lent_one_each(self, run: Runner, shell_less: str) -> None:
+        box = run(shell_less)
+        with lent_tools(box._backend, box.id):
+            with lent_tools(box._backend, box.id):
+                assert "sh" in box.listdir(BIN)
+            assert "sh" in box.listdir(BIN)
+        assert not box.exists(PLACE)
+
+    def test_the_hosts_bash_will_do(self, run: Runner, shell_less: str, store: Path, tmp_path: Path) -> None:
+        """Where there is no static busybox; a directory of the store's is one that containers can reach."""
+        directory = Path(f"/var/tmp/lxcontainer-tools-{os.getpid()}-{os.urandom(3).hex()}")
+        programs = tmp_path / "programs"
+        programs.mkdir()
+        for name in ("bash", "ls", "id", "cat"):
+            found = shutil.which(name)
+            assert found is not None
+            (programs / name).symlink_to(found)
+        box = run(shell_less, user="1234")
+        try:
+            tools = fill(directory, str(programs))
+            box.mount(directory, PLACE, read_only=True)
+            program = "echo I am $(id -u); ls /; cat /proc/1/comm; exit 6\n"
+            (tmp_path / "in").write_text(program)
+            with (tmp_path / "in").open() as source, (tmp_path / "out").open("wb") as target:
+                fds = {"stdin": source.fileno(), "stdout": target.fileno()}
+                assert box.exec_interactive(tools.shell, tty=False, **fds) == 6
+            box.unmount(PLACE)
+        finally:
+            shutil.rmtree(directory)
+        said = (tmp_path / "out").read_text()
+        assert said.startswith("I am 1234\n") and "pause\n" in said
+
+    def test_a_container_that_ends_meanwhile_ends_it(self, on_terminal: Spawn, shell_less: str) -> None:
+        person = on_terminal(f"""
+            import threading, time
+            box = provisioner.run({shell_less!r})
+            threading.Timer(2, box.kill).start()
+            print("code", box.shell())
+        """)
+        person.sees("code 137")
+
+    @pytest.mark.needs_cgroups
+    def test_a_frozen_container_is_refused(self, run: Runner, shell_less: str) -> None:
+        for box in (run(), run(shell_less)):
+            box.freeze()
+            with pytest.raises(FrozenError):
+                box.shell()
+            box.unfreeze()
+            assert not box.exists(PLACE)
+
+    def test_one_that_does_not_run_too(self, run: Runner, shell_less: str) -> None:
+        for image in ("busybox", shell_less):
+            with pytest.raises(NotRunningError):
+                run.clone(image).shell()
+
+
+@pytest.fixture
+def shell_less(build: Callable[..., str], pause: File) -> str:
+    """An image of nothing but a program that waits."""
+    return build({"pause": pause}, base=False, Entrypoint=["/pause"])
+
+
+@pytest.fixture(scope="session")
+def pause(tmp_path_factory: pytest.TempPathFactory) -> File:
+    directory = tmp_path_factory.mktemp("pause")
+    (directory / "pause.c").write_text("#include <unistd.h>\nint main(void) { for (;;) pause(); }\n")
+    compiler = shutil.which("musl-gcc")
+    assert compiler is not None, "run: scripts/host-setup"
+    subprocess.run([compiler, "-static", "-o", directory / "pause", directory / "pause.c"], check=True)
+    return File((directory / "pause").read_bytes(), 0o755)
 
 
 def _echoes(person: Person) -> bool:
