@@ -113,11 +113,9 @@ class Aftermath:
         return {id(each): self._line(provisioner.id_of(each)) for each in containers}
 
     def _save(self, test: str, containers: Sequence[Container]) -> dict[int, str]:
-        from ..errors import LxContainerError
-
         try:
             saved = provisioner_of(self._config).save(test, containers)
-        except LxContainerError as error:
+        except Exception as error:  # a report must not fail where its subject did
             return {id(each): f"not saved: {error}" for each in containers}
         several = len(containers) > 1
         return {id(each): self._line(saved.id, each.name if several else "") for each in containers}
