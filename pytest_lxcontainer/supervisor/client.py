@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 from ..container.backend import LOG_KEPT, ExecSpec, Remains, Status
 from ..container.demand import Demand
 from ..container.spec import ContainerSpec
-from ..container.stats import Stats
+from ..container.stats import Stats, Usage
 from ..errors import LxContainerError, SupervisorError
 from . import protocol
 from .control_client import ControlClient
@@ -186,11 +186,15 @@ class SupervisorClient(WorkClient, ControlClient, NetworkClient):
                 return None
             with os.fdopen(fds[0], "rb") as file:
                 file.seek(max(0, os.fstat(fds[0]).st_size - LOG_KEPT))
-                return Remains(_status(value), file.read())
+                return Remains(_status(value["status"]), file.read(), Usage.from_dict(value["usage"]))
 
     def stats(self, name: str) -> Stats:
         """See `Backend`."""
         return Stats.from_dict(self._ask("stats", name=name))
+
+    def usage(self, name: str) -> Usage:
+        """See `Backend`."""
+        return Usage.from_dict(self._ask("usage", name=name))
 
     def names(self) -> dict[str, Any]:
         """See `Backend`."""
@@ -208,6 +212,11 @@ class SupervisorClient(WorkClient, ControlClient, NetworkClient):
     def diff(self, name: str, since: Sequence[str]) -> list[tuple[str, str, int]]:
         """See `Backend`."""
         return [(kind, path, size) for kind, path, size in self._ask("diff", name=name, since=list(since))]
+
+    def changes(self, name: str, since: Sequence[str], bounds: Mapping[str, Any]) -> dict[str, Any]:
+        """See `Backend`."""
+        found: dict[str, Any] = self._ask("changes", name=name, since=list(since), bounds=dict(bounds))
+        return found
 
     def _ask(self, operation: str, **fields: Any) -> Any:
         with self._request({"do": operation, **fields}) as (value, _):

@@ -30,7 +30,7 @@ from .work import mount
 
 _CREDENTIALS = struct.Struct("3i")
 
-_ANY_TIME = frozenset({"status", "logs", "stats", "release", "destroy"})
+_ANY_TIME = frozenset({"status", "logs", "stats", "usage", "release", "destroy"})
 """What need not wait for a container that somebody holds."""
 
 
@@ -64,6 +64,7 @@ class Server:
             "exec": self._exec,
             "logs": self._logs,
             "stats": self._stats,
+            "usage": self._usage,
             "follow": self._follow,
             "work": self._work,
             "mount": self._mount,
@@ -72,6 +73,7 @@ class Server:
             "snapshot": self._snapshot,
             "restore": self._restore,
             "diff": self._diff,
+            "changes": self._changes,
         }
 
     def serve(self) -> None:
@@ -235,7 +237,7 @@ class Server:
             return None
         life.notice_end()
         call.reply_fds = [self._log_of(life)]
-        return asdict(life.status())
+        return {"status": asdict(life.status()), "usage": asdict(life.usage())}
 
     async def _freeze(self, call: _Call) -> Any:
         self._run.life(call.message["name"]).freeze(call.message["frozen"])
@@ -289,6 +291,11 @@ class Server:
     async def _stats(self, call: _Call) -> Any:
         return self._run.life(call.message["name"]).stats()
 
+    async def _usage(self, call: _Call) -> Any:
+        life = self._run.life(call.message["name"])
+        life.notice_end()
+        return asdict(life.usage())
+
     async def _follow(self, call: _Call) -> Any:
         life = self._run.life(call.message["name"])
         bell = life.console.follow()
@@ -328,6 +335,10 @@ class Server:
 
     async def _diff(self, call: _Call) -> Any:
         return await self._snapshots.differences(self._run.life(call.message["name"]), call.message["since"])
+
+    async def _changes(self, call: _Call) -> Any:
+        message = call.message
+        return await self._snapshots.changes(self._run.life(message["name"]), message["since"], message["bounds"])
 
 
 class _Call:

@@ -11,7 +11,7 @@ import os
 import resource
 import signal
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -83,12 +83,14 @@ class Snapshots:
 
     async def differences(self, life: Life, since: Sequence[str]) -> list[Any]:
         """What *life*'s files differ by from the stack *since* (base first); see `rootfs.diff.Difference`."""
-        old = [Path(each) for each in since]
-        if gone := [path for path in old if not path.is_dir()]:
-            raise StoreError("the image to compare with is no longer there", details="\n".join(map(str, gone)))
-        overlay, made = life.overlay(), _made(life)
-        new = [*overlay.lower_dirs, overlay.upper_dir]
+        old, new, made = _compared(life, since)
         found: list[Any] = await self._work_on(life, lambda: _sandbox(life).compare(old, new, made))
+        return found
+
+    async def changes(self, life: Life, since: Sequence[str], bounds: Mapping[str, Any]) -> dict[str, Any]:
+        """The same as a report shows it; see `rootfs.changes`."""
+        old, new, made = _compared(life, since)
+        found: dict[str, Any] = await self._work_on(life, lambda: _changes(life, old, new, made, bounds))
         return found
 
     async def restore(self, life: Life, lower_dirs: Sequence[str]) -> None:
@@ -171,6 +173,23 @@ def _sandbox(life: Life) -> Sandbox:
     from ..rootfs.sandbox import Sandbox
 
     return Sandbox(life.idmap)
+
+
+def _compared(life: Life, since: Sequence[str]) -> tuple[list[Path], list[Path], Made]:
+    """The stacks to compare, and what is no difference between them."""
+    old = [Path(each) for each in since]
+    if gone := [path for path in old if not path.is_dir()]:
+        raise StoreError("the image to compare with is no longer there", details="\n".join(map(str, gone)))
+    overlay = life.overlay()
+    return old, [*overlay.lower_dirs, overlay.upper_dir], _made(life)
+
+
+def _changes(
+    life: Life, old: Sequence[Path], new: Sequence[Path], made: Made, bounds: Mapping[str, Any]
+) -> dict[str, Any]:
+    from ..rootfs.changes import Bounds  # as in `_sandbox`
+
+    return _sandbox(life).changes(old, new, made, Bounds(**bounds))
 
 
 def _make_dirs(life: Life) -> None:
