@@ -147,8 +147,11 @@ class Backend(Control, NetworkControl, Protocol):
     def exec(self, name: str, spec: ExecSpec, stdio: Sequence[int]) -> ExecHandle:
         """Run a command with the three given file descriptors, which stay the caller's."""
 
-    def logs(self, name: str, since: float = 0.0) -> bytes:
-        """What its command wrote to stdout and stderr, in order, from *since* (seconds since the epoch) on."""
+    def logs(self, name: str, since: float = 0.0, last: int | None = None) -> bytes:
+        """What its command wrote to stdout and stderr, in order, from *since* (seconds since the epoch) on.
+
+        With *last* at most so many bytes, those at the end.
+        """
 
     def stats(self, name: str) -> Stats:
         """Measure it."""

@@ -20,7 +20,7 @@ from .executable import problem
 from .low_level import LowLevel
 from .signals import signal_number
 from .snapshots import Snapshots
-from .stats import Stats
+from .stats import Stats, Usage
 from .traits import DEFAULT_TIMEOUT
 from .wait import Condition
 
@@ -148,6 +148,7 @@ class Container(Snapshots, LowLevel):
         __tracebackhide__ = True
         readiness = self._traits.readiness
         deadline = time.monotonic() + readiness.timeout
+        self.started_at = time.time()
         self._last = self._timed("start", partial(self._backend.start, self.id, readiness.timeout))
         if self._last.state == "STOPPED" and not any(map(wait.expects_exit, readiness.conditions)):
             raise self._ended_at_once(self._last)
@@ -160,7 +161,7 @@ class Container(Snapshots, LowLevel):
         message = f"container {self.name} ended as soon as it was started, with exit code {status.exit_code}{reason}"
         hint = "if it is meant to end, wait for that with ready=wait.exit()"
         if status.exit_code == CANNOT_EXECUTE and not logs:
-            wrong = problem(self.image.lower_dirs, self.command[0], self.env.get("PATH", ""), self._spec.cwd)
+            wrong = self._wrong_command()
             if wrong:
                 message = f"container {self.name} could not execute its command: {wrong}"
                 hint = "pass another with command=… or entrypoint=…"
@@ -173,6 +174,9 @@ class Container(Snapshots, LowLevel):
             + (f"its last log lines:\n{logs}" if logs else "it wrote nothing"),
             hint=hint,
         )
+
+    def _wrong_command(self) -> str:
+        return problem(self.image.lower_dirs, self.command[0], self.env.get("PATH", ""), self._spec.cwd)
 
     def stop(self, timeout: float = STOP_TIMEOUT) -> None:
         """Send the image's stop signal; SIGKILL after *timeout* seconds. Returns once it has ended; its files stay.
@@ -269,3 +273,17 @@ class Container(Snapshots, LowLevel):
     def stats(self) -> Stats:
         """Memory, processor, I/O and traffic so far; `NotRunningError` unless it is running."""
         return self._backend.stats(self.id)
+
+    def usage(self) -> Usage:
+        """The most memory and the processor time that its last start used, also when it has ended or is destroyed."""
+        if self.remains is not None:
+            return self.remains.usage
+        return Usage() if self._destroyed else self._backend.usage(self.id)
+
+
+def reason_of(container: Container, status: Status, log: bytes) -> str:
+    """Why *container* has ended as *status* says, with *log* written, as far as that is known."""
+    if status.reason or status.exit_code != CANNOT_EXECUTE or log:
+        return status.reason
+    wrong = container._wrong_command()
+    return f"could not execute its command: {wrong}" if wrong else ""

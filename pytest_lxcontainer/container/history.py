@@ -55,6 +55,7 @@ class History:
     def __init__(self) -> None:
         self._ran: list[Ran] = []
         self._lock = threading.Lock()
+        self._late = ("", "")
         self.left_out = 0
         """How many were between the first and the last."""
 
@@ -95,6 +96,14 @@ class History:
     def told(ran: Ran, exit_code: int) -> None:
         """Note that the end of a command that went on by itself has been noticed."""
         ran.exit_code, ran.seconds = exit_code, time.time() - ran.began
+
+    def note_late(self, what: str) -> None:
+        """Note that something was waited for in vain: *what* says it."""
+        self._late = (current_test(), what)
+
+    def late_in(self, test: str) -> str:
+        """What *test* last waited for in vain, if it did."""
+        return self._late[1] if self._late[0] == test else ""
 
     def _join(self, ran: Ran) -> None:
         """Have one command stand for two in a row that are alike."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from .made import Made
@@ -83,17 +84,30 @@ def _walk(old: MergedDir, new: MergedDir, made: Made, same: Comparison) -> Gener
             if not at.names:
                 trail.pop().close()
                 continue
-            name = at.names.pop()
-            path = f"{at.path}/{name}"
-            before, after = at.old.find(name), at.new.find(name)
-            kind = _kind(before, after, path, made, same)
-            if kind:
-                yield Differing(kind, path, before, after)
-            if after is not None and stat.S_ISDIR(after.status.st_mode):
-                trail.append(at.enter(name, path, on_both=_is_dir(before)))
+            each, inner = _step(at, at.names.pop(), made, same)
+            if inner is not None:
+                trail.append(inner)
+            if each.kind:
+                yield each
     finally:
         for pair in trail:
             pair.close()
+
+
+def _step(at: _Pair, name: str, made: Made, same: Comparison) -> tuple[Differing, _Pair | None]:
+    """What is under *name* in the directory *at*, and the directory that it is, if it is one on the new side.
+
+    What a running container takes away meanwhile is as if it had not been there.
+    """
+    path = f"{at.path}/{name}"
+    before = at.old.find(name)
+    with suppress(FileNotFoundError, NotADirectoryError):
+        after = at.new.find(name)
+        each = Differing(_kind(before, after, path, made, same), path, before, after)
+        if after is None or not stat.S_ISDIR(after.status.st_mode):
+            return each, None
+        return each, at.enter(name, path, on_both=_is_dir(before))
+    return Differing("" if before is None else DELETED, path, before, None), None
 
 
 def _names(old: MergedDir, new: MergedDir) -> list[str]:

@@ -173,11 +173,12 @@ class SupervisorClient(WorkClient, ControlClient, NetworkClient):
             raise
         return ExecConnection(self, connection)
 
-    def logs(self, name: str, since: float = 0.0) -> bytes:
+    def logs(self, name: str, since: float = 0.0, last: int | None = None) -> bytes:
         """See `Backend`."""
         message = {"do": "logs", "name": name, "since": since}
         with self._request(message) as (value, fds), os.fdopen(fds[0], "rb") as file:
-            file.seek(value["offset"])
+            size = os.fstat(fds[0]).st_size
+            file.seek(value["offset"] if last is None else max(value["offset"], size - last))
             return file.read()
 
     def _part_with(self, how: str, name: str) -> Remains | None:

@@ -490,8 +490,8 @@ class Life:
         boot = self.boot
         if boot is None or boot.init is None or boot.entry is None:
             return self._used
-        own = self._own(boot) if self.host.limits_apply else {}
-        return usage_in(own) if own else usage_of(Processes(boot.init, boot.entry, boot.spent))
+        used = usage_in(self._own(boot))
+        return used if used.cpu_time is not None else usage_of(Processes(boot.init, boot.entry, boot.spent))
 
     def own_cgroups(self) -> dict[str, Path]:
         """Its cgroups that hold nothing else, by v1 controller (``""``: unified); it must be running."""

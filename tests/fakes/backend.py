@@ -167,8 +167,9 @@ class FakeBackend(FakeControl, FakeNetworkControl, Transfers):
     def exec(self, name: str, spec: ExecSpec, stdio: Sequence[int]) -> FakeExec:
         return self._of(name).exec(spec, stdio)
 
-    def logs(self, name: str, since: float = 0.0) -> bytes:
-        return self._of(name).log.since(since)
+    def logs(self, name: str, since: float = 0.0, last: int | None = None) -> bytes:
+        written = self._of(name).log.since(since)
+        return written if last is None else written[-last:]
 
     def stats(self, name: str) -> Stats:
         container = self._of(name)
