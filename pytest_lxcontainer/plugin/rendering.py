@@ -66,7 +66,8 @@ def _head(evidence: Mapping[str, Any], whole: bool) -> Iterator[str]:
 
 def _state(evidence: Mapping[str, Any]) -> str:
     code, reason = evidence["exit_code"], evidence["reason"]
-    return evidence["state"] + (f", exit code {code}" if code is not None else "") + (f" ({reason})" if reason else "")
+    told = f", exit code {code}" if code is not None else ""
+    return f"{evidence['state']}{told}" + (f" ({reason})" if reason else "")
 
 
 def _used(evidence: Mapping[str, Any]) -> str:
@@ -95,7 +96,7 @@ def _commands(evidence: Mapping[str, Any], whole: bool) -> Iterator[str]:
         if whole and each["test"] != test:
             test = each["test"]
             yield f"  in {test or 'no test'}:"
-        yield f"  {_outcome(each)}: {_words(each['args'], whole)}"
+        yield f"  {_outcome(each)}: {_typed(each['args'], whole)}"
         yield from (f"      {_printable(line)}" for line in _ends(each["output"], whole))
 
 
@@ -150,8 +151,19 @@ def _log(evidence: Mapping[str, Any]) -> Iterator[str]:
     yield evidence["log"]
 
 
+def _typed(args: list[str], whole: bool) -> str:
+    """A command as whoever ran it wrote it: what a shell was given without the shell."""
+    if len(args) == 3 and args[0] == "/bin/sh" and args[1] == "-c":
+        return _line(args[2], whole)
+    return _words(args, whole)
+
+
 def _words(args: list[str], whole: bool) -> str:
-    line = _printable(shlex.join(args).replace("\n", "\\n"))
+    return _line(shlex.join(args), whole)
+
+
+def _line(text: str, whole: bool) -> str:
+    line = _printable(text.replace("\n", "\\n"))
     return line if whole or len(line) <= _WIDTH else f"{line[:_WIDTH]} ..."
 
 
