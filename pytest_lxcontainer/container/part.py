@@ -31,6 +31,8 @@ class Part:
         self._ips = reserved.ips
         self._last: Status = reserved
         self._destroyed = False
+        self.started_at: float | None = None
+        """When this process last started it, or got it started (seconds since the epoch)."""
         self.remains: Remains | None = None
         """How it was, and what it had written, the moment before it was destroyed; ``None`` until then."""
 

@@ -11,6 +11,7 @@ import pytest
 from .aftermath import close_aftermath
 from .choice import is_parametrized, made_by_lxc_container, marked, name_of_param, note_item
 from .images import check_options, prepare_worker, take_over
+from .junit import register
 from .options import chosen_images
 from .provisioning import begin, close
 from .reset import reset_for
@@ -23,8 +24,9 @@ _MARKER = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker, and the hook that only exists with xdist."""
+    """Register the marker, and what adds to JUnit files."""
     config.addinivalue_line("markers", _MARKER)
+    register(config)
     config.stash[RUN] = SharedRun.of(config)
 
 

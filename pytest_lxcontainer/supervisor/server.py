@@ -37,7 +37,7 @@ _STAYS = "stays"
 _LINGER, _LOOKS = 2.0, 4
 """Seconds that a run without an owner stays when nothing is left in it, and looks at that meanwhile."""
 
-_ANY_TIME = frozenset({"status", "logs", "stats", "release", "destroy"})
+_ANY_TIME = frozenset({"status", "logs", "stats", "usage", "release", "destroy"})
 """What need not wait for a container that somebody holds."""
 
 
@@ -76,6 +76,7 @@ class Server:
             "exec": self._exec,
             "logs": self._logs,
             "stats": self._stats,
+            "usage": self._usage,
             "follow": self._follow,
             "work": self._work,
             "mount": self._mount,
@@ -85,6 +86,7 @@ class Server:
             "snapshot": self._snapshot,
             "restore": self._restore,
             "diff": self._diff,
+            "changes": self._changes,
             "stay": self._stay,
             "keep": self._keep,
             "list": self._list,
@@ -280,7 +282,7 @@ class Server:
             return None
         life.notice_end()
         call.reply_fds = [self._log_of(life)]
-        return asdict(life.status())
+        return {"status": asdict(life.status()), "usage": asdict(life.usage())}
 
     async def _freeze(self, call: _Call) -> Any:
         self._run.life(call.message["name"]).freeze(call.message["frozen"])
@@ -334,6 +336,11 @@ class Server:
 
     async def _stats(self, call: _Call) -> Any:
         return self._run.life(call.message["name"]).stats()
+
+    async def _usage(self, call: _Call) -> Any:
+        life = self._run.life(call.message["name"])
+        life.notice_end()
+        return asdict(life.usage())
 
     async def _follow(self, call: _Call) -> Any:
         life = self._run.life(call.message["name"])
@@ -390,6 +397,10 @@ class Server:
 
     async def _diff(self, call: _Call) -> Any:
         return await self._snapshots.differences(self._run.life(call.message["name"]), call.message["since"])
+
+    async def _changes(self, call: _Call) -> Any:
+        message = call.message
+        return await self._snapshots.changes(self._run.life(message["name"]), message["since"], message["bounds"])
 
 
 class _Call:
