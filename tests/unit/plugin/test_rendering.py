@@ -24,6 +24,7 @@ def evidence(**values: Any) -> dict[str, Any]:
         "faults": [],
         "captures": [],
         "kept": "",
+        "not_kept": "",
         "log": "",
         "log_left_out": 0,
         "commands": [],
