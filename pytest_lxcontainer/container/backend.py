@@ -15,7 +15,7 @@ from ..errors import LxContainerError
 from .control import Control
 from .network_control import NetworkControl
 from .spec import ContainerSpec
-from .stats import Stats
+from .stats import Samples, Stats
 
 if TYPE_CHECKING:
     from .demand import Demand
@@ -151,6 +151,12 @@ class Backend(Control, NetworkControl, Protocol):
 
     def stats(self, name: str) -> Stats:
         """Measure it."""
+
+    def begin_sampling(self) -> None:
+        """Measure all containers of the run again and again from now on, for `samples`."""
+
+    def samples(self) -> dict[str, Samples]:
+        """What has been measured since `begin_sampling`, by container, also of those that are gone."""
 
     def follow(self, name: str, since: float = 0.0, *, this_start: bool = False) -> LogHandle:
         """Read the log from *since* on as it is written, with *this_start* no more than that of its last start."""

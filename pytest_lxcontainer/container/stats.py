@@ -73,6 +73,19 @@ class Stats:
         return cls(**values)
 
 
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """A container over time: *moments* (monotonic seconds of the host), at each the bytes of *memory* in use, and the
+    seconds of processor time, *cpu*, so far.
+
+    Where there have been very many, neighbours are one sample, with the more memory of both.
+    """
+
+    moments: tuple[float, ...] = ()
+    memory: tuple[int, ...] = ()
+    cpu: tuple[float, ...] = ()
+
+
 @dataclass(slots=True)
 class Spent:
     """What commands that have ended used: in a container without cgroups, nothing else remembers them."""
@@ -113,6 +126,17 @@ def read_stats(processes: Processes, cgroups: Mapping[str, Path], own: bool) -> 
         figures = _from_proc(processes)
     figures["networks"] = _networks(processes.command)
     return figures
+
+
+def read_usage(processes: Processes, cgroups: Mapping[str, Path], own: bool) -> tuple[int, float]:
+    """Bytes of memory, and seconds of processor time so far, of what `read_stats` measures, at a part of its cost."""
+    if own and "memory" in cgroups and "cpuacct" in cgroups:
+        nanoseconds = number_in(cgroups["cpuacct"] / "cpuacct.usage") or 0
+        return number_in(cgroups["memory"] / "memory.usage_in_bytes") or 0, nanoseconds / 1e9
+    if own and "" in cgroups and (memory := number_in(cgroups[""] / "memory.current")) is not None:
+        return memory, table_in(cgroups[""] / "cpu.stat").get("usage_usec", 0) / 1e6
+    figures = _from_proc(processes)
+    return figures["memory_usage"], figures["cpu_time"]
 
 
 def _from_cgroup1(cgroups: Mapping[str, Path]) -> dict[str, Any]:

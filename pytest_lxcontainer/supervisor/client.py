@@ -15,7 +15,7 @@ from typing import Any
 from ..container.backend import LOG_KEPT, ExecSpec, Remains, Status
 from ..container.demand import Demand
 from ..container.spec import ContainerSpec
-from ..container.stats import Stats
+from ..container.stats import Samples, Stats
 from ..errors import LxContainerError, SupervisorError
 from . import protocol
 from .control_client import ControlClient
@@ -191,6 +191,14 @@ class SupervisorClient(WorkClient, ControlClient, NetworkClient):
     def stats(self, name: str) -> Stats:
         """See `Backend`."""
         return Stats.from_dict(self._ask("stats", name=name))
+
+    def begin_sampling(self) -> None:
+        """See `Backend`."""
+        self._ask("begin_sampling")
+
+    def samples(self) -> dict[str, Samples]:
+        """See `Backend`."""
+        return {name: Samples(*map(tuple, series)) for name, series in self._ask("samples").items()}
 
     def names(self) -> dict[str, Any]:
         """See `Backend`."""

@@ -22,6 +22,7 @@ from .loop import Loop, until_gone, wait
 from .pool import Pool
 from .protocol import Message
 from .run import Run
+from .sampling import Sampling
 from .shares import Shares
 from .snapshots import Snapshots
 from .spares import Spares
@@ -43,6 +44,7 @@ class Server:
         self._snapshots = Snapshots(run)
         self._spares = Spares(run, self._snapshots, loop)
         self._pool = Pool(self._spares, loop)
+        self._sampling = Sampling(run, loop)
         self._loop = loop
         self._listener = listener
         self._owner_pidfd = owner_pidfd
@@ -64,6 +66,8 @@ class Server:
             "exec": self._exec,
             "logs": self._logs,
             "stats": self._stats,
+            "begin_sampling": self._begin_sampling,
+            "samples": self._samples,
             "follow": self._follow,
             "work": self._work,
             "mount": self._mount,
@@ -208,6 +212,7 @@ class Server:
     async def _start(self, call: _Call) -> Any:
         life = self._run.life(call.message["name"])
         await start(self._run, life, self._loop, call.message["timeout"])
+        self._sampling.note(life)
         return asdict(life.status())
 
     async def _status(self, call: _Call) -> Any:
@@ -220,6 +225,7 @@ class Server:
 
     async def _stop(self, call: _Call) -> Any:
         life = self._run.life(call.message["name"])
+        self._sampling.note(life, last=True)
         await life.stop(call.message["timeout"])
         return asdict(life.status())
 
@@ -234,6 +240,7 @@ class Server:
         if life is None:
             return None
         life.notice_end()
+        self._sampling.note(life, last=True)
         call.reply_fds = [self._log_of(life)]
         return asdict(life.status())
 
@@ -288,6 +295,12 @@ class Server:
 
     async def _stats(self, call: _Call) -> Any:
         return self._run.life(call.message["name"]).stats()
+
+    async def _begin_sampling(self, call: _Call) -> Any:
+        self._sampling.begin()
+
+    async def _samples(self, call: _Call) -> Any:
+        return self._sampling.to_plain()
 
     async def _follow(self, call: _Call) -> Any:
         life = self._run.life(call.message["name"])
