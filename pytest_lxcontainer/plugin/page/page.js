@@ -30,7 +30,7 @@
       else if (key === "vars") for (const [name, given] of Object.entries(value)) element.style.setProperty(name, given);
       else element.setAttribute(key, value === true ? "" : value);
     }
-    element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+    element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
     return element;
   }
   const h = (tag, properties, ...children) => fill(document.createElement(tag), properties, children);
@@ -148,7 +148,8 @@
     parts.forEach((outcome, at) => {
       const bad = outcome === "failed" || outcome === "error";
       const word = words[outcome] ? words[outcome][counts[outcome] === 1 ? 0 : 1] : outcome;
-      headline.append(at ? ", " : "", h("span", { class: bad ? outcome : parts.length === 1 || (outcome === "passed" && !at) ? "" : "rest" }, `${counts[outcome].toLocaleString("en")} ${word}`));
+      if (at) headline.append(h("span", { class: "rest" }, ", "));
+      headline.append(h("span", { class: bad ? outcome : parts.length === 1 || (outcome === "passed" && !at) ? "" : "rest" }, `${counts[outcome].toLocaleString("en")} ${word}`));
     });
     const strip = $("#outcomes");
     strip.setAttribute("aria-label", parts.map((outcome) => `${counts[outcome]} ${outcome}`).join(", ") || "no tests");
@@ -486,7 +487,7 @@
     if (!run.containers.length) return;
     $("#timeline").hidden = false;
     const chart = $("#timeline .chart"), chosenText = $("#chosen");
-    const ROW = 16, BAR = 12, TEST = 8, AXIS = 26, LEFT = severalWorkers ? 64 : 12, RIGHT = 12, GAP = 12;
+    const ROW = 16, BAR = 12, TEST = 8, STRIP = TEST + 8, AXIS = 26, LEFT = severalWorkers ? 64 : 12, RIGHT = 12, GAP = 12;
     const whole = [0, Math.max(run.length, 1)];
     let view = [...whole], chosen = -1, drag = null, marks = [], pending = false;
     const groups = run.workers.map((name, place) => {
@@ -497,12 +498,12 @@
         row.containers.push(each);
         row.end = each.end;
       }
-      return { name, rows, tests: run.tests.filter((test) => test.worker === place).sort((a, b) => a.begin - b.begin) };
+      return { name, rows, tests: run.tests.filter((test) => test.worker === place).sort((a, b) => a.begin - b.begin), pulls: run.operations.filter((each) => each.container < 0 && each.worker === place) };
     });
     let top = AXIS;
     for (const group of groups) {
       group.top = top;
-      top += TEST + 6 + group.rows.length * ROW + GAP;
+      top += STRIP + group.rows.length * ROW + GAP;
     }
     const height = top;
     const inTime = [...run.containers].sort((a, b) => a.begin - b.begin);
@@ -543,9 +544,15 @@
           if (last) svg.append(s("rect", { class: "test", fill: `var(--${last.outcome || "skipped"})`, x: last.left, y: group.top, width: Math.max(0.6, last.right - last.left - 0.5), height: TEST, rx: 1 }));
           last = null;
         }
+        for (const each of group.pulls) {
+          if (each.begin + each.length < from || each.begin > to) continue;
+          const [left, right] = clip(each.begin, each.begin + each.length);
+          marks.push({ left, right: Math.max(right, left + 2), top: group.top + TEST, bottom: group.top + TEST + 4, pull: each });
+          svg.append(s("rect", { class: "pull", fill: color(each.group), x: left, y: group.top + TEST + 1, width: Math.max(0.8, right - left), height: 3 }));
+        }
         for (const [left, right, outcome] of bad) svg.append(s("rect", { class: "test", fill: `var(--${outcome})`, x: left, y: group.top - 2, width: Math.max(3, right - left), height: TEST + 4, rx: 1 }));
         group.rows.forEach((row, at) => {
-          const y = group.top + TEST + 6 + at * ROW;
+          const y = group.top + STRIP + at * ROW;
           let open = null;
           const close = () => { if (open) svg.append(s("rect", { class: "alive container", x: open[0], y, width: Math.max(0.8, open[1] - open[0]), height: BAR, rx: open[1] - open[0] > 6 ? 2 : 0 })); open = null; };
           const later = [];
@@ -620,8 +627,9 @@
       chosenText.textContent = "";
       if (container) {
         const users = [...container.users].map((test) => run.tests[test]);
-        chosenText.append(h("b", {}, link(`container-${container.place}`, containerName(container))), ` of ${titleOfImage(container)}: from ${time(container.begin)} for ${time(container.end - container.begin)}`,
-          users.length ? [", used by ", link(`test-${users[0].place}`, users[0].id), users.length > 1 ? ` and ${plural(users.length - 1, "other test")}` : ""] : "");
+        fill(chosenText, {}, [
+          h("b", {}, link(`container-${container.place}`, containerName(container))), ` of ${titleOfImage(container)}: from ${time(container.begin)} for ${time(container.end - container.begin)}`,
+          users.length ? [", used by ", link(`test-${users[0].place}`, users[0].id), users.length > 1 ? ` and ${plural(users.length - 1, "other test")}` : ""] : ""]);
         const groupsOf = {};
         for (const each of container.operations) groupsOf[each.name] = (groupsOf[each.name] || 0) + each.length;
         chosenText.append(h("ul", { class: "legend" }, Object.entries(groupsOf).map(([name, ms]) => h("li", {}, swatch(groupOf[name] || "other"), `${name} ${time(ms)}`))));
@@ -640,6 +648,7 @@
       if (drag) { drag.now = px; showTip("", event); redraw(); return; }
       const found = under(event);
       if (!found) return showTip("", event);
+      if (found.pull) return showTip(`${found.pull.subject}: ${found.pull.name} ${time(found.pull.length)}`, event);
       if (found.test) return showTip(`${found.test.id}: ${found.test.outcome}, ${time(found.test.total)}${found.test.waited ? `, waited ${time(found.test.waited)}` : ""}`, event);
       const operation = operationAt(found.container, px);
       showTip(`${found.container.id} (${titleOfImage(found.container)})${operation ? `: ${operation.name} ${time(operation.length)}` : `: lived ${time(found.container.end - found.container.begin)}`}`, event);
@@ -650,7 +659,7 @@
       drag = null;
       if (Math.abs(now - at) > 4) return setView(...[momentAt(at), momentAt(now)].sort((a, b) => a - b));
       const found = under(event);
-      if (found && found.test) { testsTable.show(found.test); goTo(`test-${found.test.place}`); } else choose(found && found.container);
+      if (found && found.test) { testsTable.show(found.test); goTo(`test-${found.test.place}`); } else choose(found && found.container ? found.container : null);
     });
     chart.addEventListener("pointercancel", () => { drag = null; redraw(); });
     chart.addEventListener("pointerleave", (event) => showTip("", event));
@@ -672,7 +681,7 @@
     });
     for (const button of document.querySelectorAll("[data-zoom]")) button.addEventListener("click", () => ({ in: () => zoom(0.5), out: () => zoom(2), all: () => setView(...whole) })[button.dataset.zoom]());
     const legend = $("#timeline .legend");
-    for (const group of usedGroups.filter((each) => run.operations.some((operation) => operation.group === each && operation.container >= 0))) legend.append(h("li", {}, swatch(group), label(group)));
+    for (const group of usedGroups.filter((each) => run.operations.some((operation) => operation.group === each))) legend.append(h("li", {}, swatch(group), label(group)));
     legend.append(h("li", {}, h("i", { class: "swatch", vars: { "--c": "var(--alive)" } }), "alive"));
     if (run.operations.some((each) => each.name === "pool")) legend.append(h("li", {}, h("i", { class: "swatch", vars: { "--c": "var(--ahead)" } }), "ready ahead of its test"));
     new ResizeObserver(redraw).observe(chart);
