@@ -15,7 +15,7 @@ from ..errors import LxContainerError
 from .control import Control
 from .network_control import NetworkControl
 from .spec import ContainerSpec
-from .stats import Stats, Usage
+from .stats import Samples, Stats, Usage
 
 if TYPE_CHECKING:
     from .demand import Demand
@@ -166,6 +166,12 @@ class Backend(Control, NetworkControl, Protocol):
 
     def usage(self, name: str) -> Usage:
         """Tell what it has used in its last start, whether it runs or has ended."""
+
+    def begin_sampling(self) -> None:
+        """Measure all containers of the run again and again from now on, for `samples`."""
+
+    def samples(self) -> dict[str, Samples]:
+        """What has been measured since `begin_sampling`, by container, also of those that are gone."""
 
     def follow(self, name: str, since: float = 0.0, *, this_start: bool = False) -> LogHandle:
         """Read the log from *since* on as it is written, with *this_start* no more than that of its last start."""

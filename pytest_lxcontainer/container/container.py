@@ -255,7 +255,7 @@ class Container(Snapshots, Interactive, LowLevel):
 
         reached.__qualname__ = f"state {state}"
         condition = wait.any_of(reached, wait.exit(None)) if state == "STOPPED" else reached
-        wait.until(self, condition, timeout)
+        self._timed("wait", partial(wait.until, self, condition, timeout))
 
     def wait_for(self, *conditions: Condition, timeout: float | None = None) -> None:
         """Wait until all *conditions* hold, one after the other; see `pytest_lxcontainer.wait`.
@@ -265,7 +265,7 @@ class Container(Snapshots, Interactive, LowLevel):
         """
         __tracebackhide__ = True
         deadline = time.monotonic() + (self._traits.readiness.timeout if timeout is None else timeout)
-        wait.until_all(self, conditions, deadline)
+        self._timed("wait", partial(wait.until_all, self, conditions, deadline))
 
     def destroy(self) -> None:
         """Kill it and remove everything of it; destroyed already is fine."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import TypeVar
 
 from ..image.image import Image
 from .backend import Backend, Remains, Status
 from .spec import ContainerSpec
+from .timing import timed
 from .traits import Traits
 
 T = TypeVar("T")
@@ -57,10 +57,4 @@ class Part:
 
     def _timed(self, operation: str, work: Callable[[], T]) -> T:
         __tracebackhide__ = True
-        if self._traits.observer is None:
-            return work()
-        begin = time.monotonic()
-        try:
-            return work()
-        finally:
-            self._traits.observer(self, operation, time.monotonic() - begin)  # type: ignore[arg-type]  # a whole one
+        return timed(self._traits.observer, self, operation, work)  # type: ignore[arg-type]  # a whole one

@@ -90,6 +90,19 @@ class Usage:
         return cls(None if peak is None else ByteSize(peak), data["cpu_time"])
 
 
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """A container over time: *moments* (monotonic seconds of the host), at each the bytes of *memory* in use, and the
+    seconds of processor time, *cpu*, so far.
+
+    Where there have been very many, neighbours are one sample, with the more memory of both.
+    """
+
+    moments: tuple[float, ...] = ()
+    memory: tuple[int, ...] = ()
+    cpu: tuple[float, ...] = ()
+
+
 @dataclass(slots=True)
 class Spent:
     """What commands that have ended used: in a container without cgroups, nothing else remembers them."""
@@ -154,6 +167,17 @@ def usage_of(processes: Processes) -> Usage:
 
 def _usage(memory_peak: int | None, cpu_time: float | None) -> Usage:
     return Usage(None if memory_peak is None else ByteSize(memory_peak), cpu_time)
+
+
+def read_usage(processes: Processes, cgroups: Mapping[str, Path], own: bool) -> tuple[int, float]:
+    """Bytes of memory, and seconds of processor time so far, of what `read_stats` measures, at a part of its cost."""
+    if own and "memory" in cgroups and "cpuacct" in cgroups:
+        nanoseconds = number_in(cgroups["cpuacct"] / "cpuacct.usage") or 0
+        return number_in(cgroups["memory"] / "memory.usage_in_bytes") or 0, nanoseconds / 1e9
+    if own and "" in cgroups and (memory := number_in(cgroups[""] / "memory.current")) is not None:
+        return memory, table_in(cgroups[""] / "cpu.stat").get("usage_usec", 0) / 1e6
+    figures = _from_proc(processes)
+    return figures["memory_usage"], figures["cpu_time"]
 
 
 def _from_cgroup1(cgroups: Mapping[str, Path]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 from ..container.backend import LOG_KEPT, ExecSpec, Remains, Status
 from ..container.demand import Demand
 from ..container.spec import ContainerSpec
-from ..container.stats import Stats, Usage
+from ..container.stats import Samples, Stats, Usage
 from ..container.toolbox import Tools
 from ..errors import LxContainerError, SupervisorError
 from . import protocol
@@ -206,6 +206,14 @@ class SupervisorClient(WorkClient, ControlClient, NetworkClient, KeepClient):
     def usage(self, name: str) -> Usage:
         """See `Backend`."""
         return Usage.from_dict(self._ask("usage", name=name))
+
+    def begin_sampling(self) -> None:
+        """See `Backend`."""
+        self._ask("begin_sampling")
+
+    def samples(self) -> dict[str, Samples]:
+        """See `Backend`."""
+        return {name: Samples(*map(tuple, series)) for name, series in self._ask("samples").items()}
 
     def names(self) -> dict[str, Any]:
         """See `Backend`."""

@@ -23,6 +23,7 @@ from .loop import Loop, until_gone, wait
 from .pool import Pool
 from .protocol import Message
 from .run import Run
+from .sampling import Sampling
 from .shares import Shares
 from .snapshots import Snapshots
 from .spares import Spares
@@ -54,6 +55,7 @@ class Server:
         self._spares = Spares(run, self._snapshots, loop)
         self._pool = Pool(self._spares, loop)
         self._keeping = Keeping(run, loop)
+        self._sampling = Sampling(run, loop)
         self._loop = loop
         self._listener = listener
         self._owner_pidfd = owner_pidfd
@@ -77,6 +79,8 @@ class Server:
             "logs": self._logs,
             "stats": self._stats,
             "usage": self._usage,
+            "begin_sampling": self._begin_sampling,
+            "samples": self._samples,
             "follow": self._follow,
             "work": self._work,
             "mount": self._mount,
@@ -255,6 +259,7 @@ class Server:
     async def _start(self, call: _Call) -> Any:
         life = self._run.life(call.message["name"])
         await start(self._run, life, self._loop, call.message["timeout"])
+        self._sampling.note(life)
         return asdict(life.status())
 
     async def _status(self, call: _Call) -> Any:
@@ -267,6 +272,7 @@ class Server:
 
     async def _stop(self, call: _Call) -> Any:
         life = self._run.life(call.message["name"])
+        self._sampling.note(life, last=True)
         await life.stop(call.message["timeout"])
         return asdict(life.status())
 
@@ -281,6 +287,7 @@ class Server:
         if life is None:
             return None
         life.notice_end()
+        self._sampling.note(life, last=True)
         call.reply_fds = [self._log_of(life)]
         return {"status": asdict(life.status()), "usage": asdict(life.usage())}
 
@@ -341,6 +348,12 @@ class Server:
         life = self._run.life(call.message["name"])
         life.notice_end()
         return asdict(life.usage())
+
+    async def _begin_sampling(self, call: _Call) -> Any:
+        self._sampling.begin()
+
+    async def _samples(self, call: _Call) -> Any:
+        return self._sampling.to_plain()
 
     async def _follow(self, call: _Call) -> Any:
         life = self._run.life(call.message["name"])

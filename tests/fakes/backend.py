@@ -34,7 +34,7 @@ from pytest_lxcontainer.container.files import Root, perform
 from pytest_lxcontainer.container.process_tree import kill_tree
 from pytest_lxcontainer.container.pty import take_control
 from pytest_lxcontainer.container.spec import ContainerSpec
-from pytest_lxcontainer.container.stats import InterfaceStats, Stats, Usage
+from pytest_lxcontainer.container.stats import InterfaceStats, Samples, Stats, Usage
 from pytest_lxcontainer.container.toolbox import Tools
 from pytest_lxcontainer.container.transfer import Transfer, Transfers
 from pytest_lxcontainer.container.units import ByteSize
@@ -75,6 +75,7 @@ class FakeBackend(FakeControl, FakeNetworkControl, Transfers):
         self._shared: dict[str, _Shared] = {}
         self._settled = threading.Condition()
         self.specs: list[ContainerSpec] = []
+        self._samples: dict[str, list[tuple[float, int, float]]] | None = None
 
     def __enter__(self) -> FakeBackend:
         return self
@@ -136,7 +137,9 @@ class FakeBackend(FakeControl, FakeNetworkControl, Transfers):
         return remains
 
     def start(self, name: str, timeout: float) -> Status:
-        return self._of(name).start()
+        status = self._of(name).start()
+        self._sample(name)
+        return status
 
     def status(self, name: str) -> Status:
         return self._of(name).status()
@@ -145,6 +148,7 @@ class FakeBackend(FakeControl, FakeNetworkControl, Transfers):
         self._of(name).running().send_signal(signal)
 
     def stop(self, name: str, timeout: float) -> Status:
+        self._sample(name)
         return self._of(name).stop(timeout)
 
     def destroy(self, name: str) -> Remains | None:
@@ -157,6 +161,7 @@ class FakeBackend(FakeControl, FakeNetworkControl, Transfers):
     def _remains(self, name: str) -> Remains | None:
         if name not in self._containers:
             return None
+        self._sample(name)
         container = self._containers[name]
         return Remains(container.status(), container.log.since(0.0)[-LOG_KEPT:], self.usage(name))
 
@@ -190,6 +195,17 @@ class FakeBackend(FakeControl, FakeNetworkControl, Transfers):
     def usage(self, name: str) -> Usage:
         self._of(name)
         return Usage(memory_peak=ByteSize(1), cpu_time=0.0)
+
+    def begin_sampling(self) -> None:
+        self._samples = self._samples or {}
+
+    def samples(self) -> dict[str, Samples]:
+        return {name: Samples(*zip(*taken, strict=True)) for name, taken in (self._samples or {}).items()}
+
+    def _sample(self, name: str) -> None:
+        """A made-up one of what runs, at each moment that the supervisor would take one for sure."""
+        if self._samples is not None and name in self._containers and self.status(name).state != "STOPPED":
+            self._samples.setdefault(name, []).append((time.monotonic(), 1, 0.0))
 
     def follow(self, name: str, since: float = 0.0, *, this_start: bool = False) -> FakeFollowing:
         container = self._of(name)
