@@ -27,7 +27,7 @@ WITH_XDIST = ["test_many.py", "test_run_scope.py", "test_xdist.py", "test_xdist_
 collect_ignore = [] if importlib.util.find_spec("xdist") else WITH_XDIST
 
 
-_OPTIONS = "IMAGE PULL PLATFORM TIMEOUT LOCK LOCK_UPDATE POOL ON_FAILURE DURATIONS REPORT".split()
+_OPTIONS = ["IMAGE", "PULL", "PLATFORM", "TIMEOUT", "LOCK", "LOCK_UPDATE", "POOL", "ON_FAILURE", "DURATIONS", "REPORT"]
 
 
 @pytest.fixture(autouse=True)
