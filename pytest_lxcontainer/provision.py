@@ -16,9 +16,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from .commit import Committer, Note, local_name
 from .container.backend import Backend
 from .container.container import Container
 from .container.pooled import PooledContainer, may_be_started_ahead
+from .container.record import spec_of
 from .container.resolve import resolve, traits_of
 from .container.settings import ContainerSettings
 from .container.shared import Share, SharedContainer
@@ -94,6 +96,7 @@ class Provisioner:
         pulled = replace(self.settings, pull="always") if asks else self.settings
         self._puller = Puller(self.layout, pulled, self._sandboxes, pins=self._uses, watch=watch)
         self._templates = Templates(self.layout, self._sandboxes)
+        self._committer = Committer(self.layout, self._sandboxes)
         self._other_backend = backend
         self._supervisor = SupervisorClient(self.identity.run_id, self.layout.runs_dir, self.identity.owner)
         self._begun = self._started = False
@@ -162,6 +165,32 @@ class Provisioner:
     def images(self) -> list[ImageRecord]:
         """What the store remembers of earlier pulls, the latest first."""
         return self._puller.records()
+
+    def commit(
+        self,
+        container: Container | Image,
+        reference: str,
+        *,
+        author: str = "",
+        message: str = "",
+        changes: Sequence[str] = (),
+    ) -> Image:
+        """Keep *container* with what it has written, running or not, as an image of the store, named *reference*.
+
+        It is the container's image with one layer more, and with what the container was asked to be: command,
+        variables, user, directory, labels, ports; then *changes*, in the words of a Dockerfile (``CMD ["redis"]``,
+        ``ENV A=1``). Its processes stand still as for `Container.snapshot`. An `Image`, as a snapshot is one, gets no
+        layer more. No registry is asked for *reference* from then on, until it is forgotten: ``lxcontainer rmi``.
+        """
+        name = local_name(reference)
+        if isinstance(container, Image):
+            source: Container | Image = self._image_for(container, container.privileged)
+            privileged = container.privileged
+        else:
+            source, privileged = container, spec_of(container).privileged
+        self._committer.commit(source, name, self.settings.platform, Note.of_now(author, message), changes)
+        self._puller.forget(name)
+        return replace(self.pull(name, privileged=privileged), privileged=privileged)
 
     @property
     def notices(self) -> list[str]:
@@ -272,7 +301,8 @@ class Provisioner:
             return _usable(image, privileged)
         # No prune takes what this run has claimed.
         is_kept = self._claimed.issuperset(image.lower_dirs) or is_there(image)
-        return image if is_kept and not privileged else self.pull(image.reference, privileged=privileged)
+        is_right = is_kept and not privileged and not image.privileged
+        return image if is_right else self.pull(image.reference, privileged=privileged)
 
     def _claim(self, image: Image) -> None:
         """Keep a prune from dropping the layers while this run lives; its snapshots are its own."""

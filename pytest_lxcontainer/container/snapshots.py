@@ -109,6 +109,10 @@ def _kind(word: str) -> Kind:
     return "added" if word == "added" else "changed" if word == "changed" else "deleted"
 
 
-def seal(container: Snapshots, directory: Path) -> None:
-    """Copy what *container* has written into *directory*, which is empty, as a layer above those of its image."""
-    container._timed("snapshot", partial(container._backend.snapshot, container.id, str(directory)))
+def seal(container: Snapshots, directory: Path) -> tuple[Path, ...]:
+    """Copy what *container* has written into *directory*, which is empty, as a layer above those of its image.
+
+    Returns all its layers then, base first, *directory* last.
+    """
+    sealed = container._timed("snapshot", partial(container._backend.snapshot, container.id, str(directory)))
+    return tuple(map(Path, sealed))

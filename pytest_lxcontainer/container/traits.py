@@ -11,6 +11,7 @@ from .wait import Condition
 
 if TYPE_CHECKING:
     from .container import Container
+    from .settings import ContainerSettings
 
 Observer = Callable[["Container", str, float], None]
 
@@ -29,7 +30,8 @@ class Readiness:
 class Traits:
     """What a `Container` knows beside its spec: how to tell that it is ready, its ports, its health check and shell.
 
-    *observer* is called with (container, operation, seconds) after each operation that takes time.
+    *observer* is called with (container, operation, seconds) after each operation that takes time. *settings* are what
+    its spec was made of beside the image.
     """
 
     readiness: Readiness = Readiness()
@@ -38,3 +40,4 @@ class Traits:
     shell: tuple[str, ...] = ("/bin/sh", "-c")
     home: str = "/root"
     observer: Observer | None = field(default=None, compare=False)
+    settings: ContainerSettings | None = field(default=None, compare=False)
