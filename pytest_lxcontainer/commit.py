@@ -23,7 +23,7 @@ from .image.change import changed, with_variables
 from .image.config import MAX_CONFIG_SIZE
 from .image.digest import sha256_of
 from .image.document import read_object
-from .image.written import TAR, as_oci, config_document, manifest_document, written
+from .image.written import TAR, as_oci, config_document, is_of_docker, manifest_document, written
 from .store.blobs import BlobStore
 from .store.images import ImageStore
 from .store.layers import LayerStore
@@ -96,17 +96,22 @@ class Committer:
             self._images.record(name, platform, manifest, local=True)
 
     def manifest(self, image: Image) -> tuple[bytes, bytes, list[Layer]]:
-        """Manifest and config of *image*, and its layers (base first), all of whose blobs the store has then.
+        """An OCI manifest of *image*, its config, and its layers (base first), whose blobs the store has.
 
-        They are the image's own, byte for byte, where the store has all of it. To be called, and used, while `pulling`.
+        They are the image's own, byte for byte, where the store has all of it, but for a manifest in Docker's form. To
+        be called, and used, while `pulling`.
         """
         own = self._own(image)
-        if own is not None and not image.snapshot and all(self._blobs.has(each.descriptor.digest) for each in own[2]):
-            return own
-        mark(self._layout)
-        digest, config = self._of_image(image, Note(), ())
-        layers = self._described(image, image.lower_dirs, image.privileged)
-        return self._blobs.read(digest), config, layers
+        is_whole = own is not None and all(self._blobs.has(each.descriptor.digest) for each in own[2])
+        if own is None or not is_whole or image.snapshot:
+            mark(self._layout)
+            digest, config = self._of_image(image, Note(), ())
+            return self._blobs.read(digest), config, self._described(image, image.lower_dirs, image.privileged)
+        manifest, config, layers = own
+        if any(as_oci(each.descriptor) != each.descriptor for each in layers) or is_of_docker(manifest):
+            layers = [replace(each, descriptor=as_oci(each.descriptor)) for each in layers]
+            _, manifest = manifest_document(config, [each.descriptor for each in layers])
+        return manifest, config, layers
 
     def _of_image(self, image: Image, note: Note, changes: Sequence[str]) -> tuple[Digest, bytes]:
         layers = self._described(image, image.lower_dirs, image.privileged)

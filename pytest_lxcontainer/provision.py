@@ -26,7 +26,7 @@ from .container.settings import ContainerSettings
 from .container.shared import Share, SharedContainer
 from .container.traits import Observer
 from .errors import InvalidSettingsError, LxContainerError, SnapshotNotFoundError, StoreError
-from .image import Image, ImageName, parse_name
+from .image import ArchiveReference, Image, ImageName, parse_name
 from .lockfile import LockFile, Mode, Uses
 from .pull import Puller, Watch, is_there
 from .rootfs.overlay import Overlay
@@ -191,6 +191,19 @@ class Provisioner:
         self._committer.commit(source, name, self.settings.platform, Note.of_now(author, message), changes)
         self._puller.forget(name)
         return replace(self.pull(name, privileged=privileged), privileged=privileged)
+
+    def export(self, image: Image | str, destination: str) -> list[ArchiveReference]:
+        """Write *image* into files: ``oci:DIR[:TAG]``, ``oci-archive:FILE[:TAG]`` or ``docker-archive:FILE[:REF]``.
+
+        A layout in a directory is added to; a file is replaced. The image's name there is the one given, else its own
+        tag, and in an archive for ``docker load`` its own reference. An OCI image keeps its digests in a layout.
+        Returns what names it now, as `pull` and ``--lxc-image`` take it. Raises `ExportError`, and leaves nothing then.
+        """
+        from .export import destination_of, export, tag_of
+
+        to = destination_of(destination)
+        found = self._image_for(image, image.privileged if isinstance(image, Image) else False)
+        return export(self.layout, self._committer.manifest, {tag_of(found): found}, to)
 
     @property
     def notices(self) -> list[str]:

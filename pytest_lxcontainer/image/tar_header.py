@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import UnsupportedImageError
 from .document import printable
@@ -82,6 +82,11 @@ class TarHeader:
             (os.major(self.device), os.minor(self.device)),
         )
         return _extended(needed, self.path) + header if needed else header
+
+    def with_room(self) -> bytes:
+        """The blocks before the data of a file, as many whatever its size is; its name is short and plain."""
+        room = _extended([(b"size", b"%019d" % self.size)], self.path)
+        return room + bytes(replace(self, size=self.size % _OCTAL_SIZE))
 
     def _beyond_ustar(self, name: bytes, target: bytes) -> Iterable[tuple[bytes, bytes]]:
         """What the fields of a plain header have no room for."""

@@ -48,6 +48,11 @@ def as_oci(layer: Descriptor) -> Descriptor:
     return replace(layer, media_type=_OCI_LAYERS.get(layer.media_type, layer.media_type))
 
 
+def is_of_docker(manifest: bytes) -> bool:
+    """Whether the *manifest* of an image is in Docker's form rather than the OCI's."""
+    return bool(json.loads(manifest).get("mediaType") == MANIFEST_TYPES[1])
+
+
 def written(document: object) -> bytes:
     """*document* as JSON, in as few bytes as that takes."""
     return json.dumps(document, separators=(",", ":")).encode()

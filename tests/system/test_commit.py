@@ -283,9 +283,9 @@ def test_a_change_that_is_none_is_refused_and_makes_nothing(
 
 
 def test_prune_all_forgets_it_as_every_other(own_store: Path, settings: Settings) -> None:
-    with Provisioner(Settings(store=own_store, mirrors=settings.mirrors)) as own:
-        with own.run(BUSYBOX, "sleep 900") as container:
-            own.commit(container, NAME)
+    own = Provisioner(Settings(store=own_store, mirrors=settings.mirrors))
+    with own, own.run(BUSYBOX, "sleep 900") as container:
+        own.commit(container, NAME)
     with Sandbox(IdMap.for_host()) as sandbox:
         names = {each.reference.familiar for each in prune(own.layout, sandbox, Rules(unused=True)).images}
     assert names == {NAME, BUSYBOX}
