@@ -38,6 +38,7 @@
         ├── ExecFailedError           result
         ├── ExecTimeoutError          args, timeout, stdout, stderr
         ├── WaitTimeoutError          awaited, timeout, last_seen
+        ├── ContainerNotFoundError    no container has that name or id
         ├── SnapshotNotFoundError     no such snapshot of this container, or it went with its run
         └── ContainerFileError        path, also OSError
             ├── ContainerFileNotFoundError    also FileNotFoundError
@@ -287,6 +288,10 @@ class WaitTimeoutError(ContainerError):
         self.awaited = awaited
         self.timeout = timeout
         self.last_seen = last_seen
+
+
+class ContainerNotFoundError(ContainerError):
+    """No container has this name or id, or several have."""
 
 
 class SnapshotNotFoundError(ContainerError):

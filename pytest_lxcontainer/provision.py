@@ -27,16 +27,19 @@ from .container.shared import Share, SharedContainer
 from .container.traits import Observer
 from .errors import InvalidSettingsError, LxContainerError, SnapshotNotFoundError, StoreError
 from .image import ArchiveReference, Image, ImageName, parse_name
+from .image.digest import sha256_of
 from .lockfile import LockFile, Mode, Uses
 from .pull import Puller, Watch, is_there
 from .rootfs.overlay import Overlay
 from .rootfs.sandboxes import Sandboxes
 from .rootfs.stack import Stack
+from .running import Running, note_of
 from .settings import Settings, parse_mirrors, parse_timeout
 from .store.images import ImageRecord
 from .store.layout import Layout
 from .supervisor.client import SupervisorClient
 from .supervisor.owner import Owner
+from .supervisor.record import container_id
 from .template import Template, Templates
 
 __all__ = ["Provisioner", "RunIdentity", "Settings", "parse_mirrors", "parse_timeout"]
@@ -53,6 +56,12 @@ class RunIdentity:
     def of_this_process(cls) -> RunIdentity:
         """A new run that ends with this process."""
         return cls(uuid.uuid4().hex[:8], Owner.of(os.getpid()))
+
+    @classmethod
+    def of_commands(cls, layout: Layout) -> RunIdentity:
+        """The run of what people start from a shell, of this user in this store: it ends when nothing is left in it."""
+        words = f"{os.geteuid()} {layout.root}"
+        return cls(sha256_of(words.encode()).hex[:8], Owner.nobody())
 
 
 def uses_of(settings: Settings, mode: Mode | None = None) -> Uses:
@@ -298,6 +307,30 @@ class Provisioner:
         except BaseException:
             container.destroy()
             raise
+
+    # what stays when the run has ended
+
+    def id_of(self, container: Container) -> str:
+        """What a person types for *container* on a command line: unique among those of all runs of the host."""
+        return container_id(self.identity.run_id, container.id)
+
+    def let_stay(self, container: Container, *, is_removed: bool = False) -> None:
+        """Have *container* outlive this process and its run; with *is_removed*, until its command has ended."""
+        self._supervisor.let_stay(container.id, note_of(container), is_removed=is_removed)
+
+    def keep(self, container: Container, test: str) -> None:
+        """Have *container* stay as it is, frozen where that can be, since *test* has failed: for a day at most."""
+        self._supervisor.keep(container.id, note_of(container), test)
+
+    def forget_kept(self, most: int) -> None:
+        """Destroy the containers that were kept for all but the *most* tests that failed last."""
+        with Running(self.layout) as running:
+            kept = [each for each in running.list() if each.record.kept]
+            tests = sorted({(each.record.kept, each.run_id, each.record.test) for each in kept}, reverse=True)
+            latest = list(dict.fromkeys((run_id, test) for _, run_id, test in tests))[:most]
+            for each in kept:
+                if (each.run_id, each.record.test) not in latest:
+                    running.container(each).destroy()
 
     def template(self, template: Template) -> Image:
         """The image that *template*'s containers are clones of; it is prepared now unless the store has it."""

@@ -19,6 +19,7 @@ from .stats import Stats
 
 if TYPE_CHECKING:
     from .demand import Demand
+    from .toolbox import Tools
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,10 @@ class Remains:
 
 @dataclass(frozen=True, slots=True)
 class ExecSpec:
-    """One command to run in a running container; *env* is complete, ids are the container's."""
+    """One command to run in a running container; *env* is complete, ids are the container's.
+
+    With *tty*, its three descriptors are those of a terminal (`Backend.open_terminal`), which is to control it.
+    """
 
     args: tuple[str, ...]
     env: tuple[tuple[str, str], ...] = ()
@@ -60,6 +64,7 @@ class ExecSpec:
     uid: int = 0
     gid: int = 0
     groups: tuple[int, ...] = ()
+    tty: bool = False
 
 
 class ExecHandle(Protocol):
@@ -146,6 +151,9 @@ class Backend(Control, NetworkControl, Protocol):
     def exec(self, name: str, spec: ExecSpec, stdio: Sequence[int]) -> ExecHandle:
         """Run a command with the three given file descriptors, which stay the caller's."""
 
+    def open_terminal(self, name: str, uid: int) -> int:
+        """Make a terminal in a running container, for its user *uid*; returns the master, non-blocking."""
+
     def logs(self, name: str, since: float = 0.0) -> bytes:
         """What its command wrote to stdout and stderr, in order, from *since* (seconds since the epoch) on."""
 
@@ -185,8 +193,11 @@ class Backend(Control, NetworkControl, Protocol):
     def mount(self, name: str, source: str, path: str, read_only: bool) -> None:
         """Mount a file or directory of the host in it while it runs."""
 
-    def unmount(self, name: str, path: str) -> None:
-        """Undo a mount while it runs."""
+    def unmount(self, name: str, path: str, *, remove: bool = False) -> None:
+        """Undo a mount while it runs; with *remove*, what it was on goes too: a file or an empty directory."""
+
+    def tools(self) -> Tools:
+        """Programs of the host's to be mounted in a container that has no shell, at `toolbox.PLACE`."""
 
     def names(self) -> dict[str, Any]:
         """Every container of the run, by name, with its image, state and group."""

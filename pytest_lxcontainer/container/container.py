@@ -17,6 +17,7 @@ from ..image.image import Image
 from . import wait
 from .backend import Status
 from .executable import problem
+from .interactive import Interactive
 from .low_level import LowLevel
 from .signals import signal_number
 from .snapshots import Snapshots
@@ -37,7 +38,7 @@ STOP_TIMEOUT = 1.0
 """Seconds to end in: a server under test needs some milliseconds, and what ignores the signal is not waited for."""
 
 
-class Container(Snapshots, LowLevel):
+class Container(Snapshots, Interactive, LowLevel):
     """One container: a clone of an image that can be run, asked, reached, changed and thrown away.
 
     Made by a fixture, or by `Provisioner.run`; destroyed by its fixture, by leaving a ``with`` block, or by `destroy`.
@@ -148,22 +149,32 @@ class Container(Snapshots, LowLevel):
         __tracebackhide__ = True
         readiness = self._traits.readiness
         deadline = time.monotonic() + readiness.timeout
-        self._last = self._timed("start", partial(self._backend.start, self.id, readiness.timeout))
-        if self._last.state == "STOPPED" and not any(map(wait.expects_exit, readiness.conditions)):
-            raise self._ended_at_once(self._last)
+        status = self.launch()
+        if status.state == "STOPPED" and not any(map(wait.expects_exit, readiness.conditions)):
+            raise self._ended_at_once(status)
         self._timed("ready", partial(wait.until_all, self, readiness.conditions, deadline))
         return self
+
+    def launch(self) -> Status:
+        """Start it, and leave it at that: it may have ended already, and need not be ready. Raises as `start` does."""
+        __tracebackhide__ = True
+        self._last = self._timed("start", partial(self._backend.start, self.id, self._traits.readiness.timeout))
+        return self._last
+
+    def cannot_execute(self) -> str:
+        """Why its command could not be executed, of one that has ended for that; empty of any other."""
+        if self.exit_code != CANNOT_EXECUTE or self.log_bytes():
+            return ""
+        return problem(self.image.lower_dirs, self.command[0], self.env.get("PATH", ""), self._spec.cwd)
 
     def _ended_at_once(self, status: Status) -> StartFailedError:
         logs = self.log_tail()
         reason = f" ({status.reason})" if status.reason else ""
         message = f"container {self.name} ended as soon as it was started, with exit code {status.exit_code}{reason}"
         hint = "if it is meant to end, wait for that with ready=wait.exit()"
-        if status.exit_code == CANNOT_EXECUTE and not logs:
-            wrong = problem(self.image.lower_dirs, self.command[0], self.env.get("PATH", ""), self._spec.cwd)
-            if wrong:
-                message = f"container {self.name} could not execute its command: {wrong}"
-                hint = "pass another with command=… or entrypoint=…"
+        if wrong := self.cannot_execute():
+            message = f"container {self.name} could not execute its command: {wrong}"
+            hint = "pass another with command=… or entrypoint=…"
         return StartFailedError(
             message,
             exit_code=status.exit_code,

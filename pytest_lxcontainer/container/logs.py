@@ -53,6 +53,19 @@ class Logs(Part):
         finally:
             following.close()
 
+    def follow_bytes(self, since: float | None = None) -> Iterator[bytes]:
+        """The log as it was written, in pieces as they come, until the container ends."""
+        following = self._backend.follow(self.id, since or 0.0)
+        try:
+            goes_on = True
+            while (data := following.read()) or goes_on:
+                if data:
+                    yield data
+                else:
+                    goes_on = following.wait()
+        finally:
+            following.close()
+
     def _follow_this_start(self) -> LogHandle:
         """The log from the last start on, for conditions to look at."""
         return self._backend.follow(self.id, this_start=True)

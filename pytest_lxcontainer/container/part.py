@@ -42,6 +42,11 @@ class Part:
         """Its host name, under which its peers resolve it."""
         return self._spec.hostname
 
+    @property
+    def is_destroyed(self) -> bool:
+        """Whether it is no more, or this process has done with it."""
+        return self._destroyed
+
     def status(self) -> Status:
         """State, pid and exit code at one moment; what was last known once it is destroyed."""
         if not self._destroyed:

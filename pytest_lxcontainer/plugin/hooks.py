@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from .aftermath import close_aftermath
 from .choice import is_parametrized, made_by_lxc_container, marked, name_of_param, note_item
 from .images import check_options, prepare_worker, take_over
 from .options import chosen_images
@@ -86,6 +87,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     Without xdist the session's fixture has done so. The controller need not know where the store is: the run's
     supervisor answers at an address made of the run's name, or there is none.
     """
+    close_aftermath(config)
     close(config)
     close_terminal(config)
     run = config.stash.get(RUN, None)

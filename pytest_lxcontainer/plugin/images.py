@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from .choice import IMAGE_OF_FIXTURE, made_by_lxc_container, marked, with_param
-from .options import any_setting, chosen_images, is_chosen, settings_of
+from .options import any_setting, chosen_images, is_chosen, on_failure_of, settings_of
 
 if TYPE_CHECKING:
     from ..lockfile import Uses
@@ -39,6 +39,7 @@ def uses_of(config: pytest.Config) -> Uses:
 def check_options(config: pytest.Config) -> None:
     """Raise `pytest.UsageError` for an option that cannot be used; free where none is given."""
     if any_setting(config):
+        on_failure_of(config)
         uses_of(config)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from .aftermath import aftermath_of
 from .network import described, keep_captures, look_after, remove_captures
 
 if TYPE_CHECKING:
@@ -40,11 +41,15 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """Add a section for each container to a failed test's report."""
     report = yield
     destroyed = item.config.stash.setdefault(DESTROYED, [])
+    aftermath = aftermath_of(item.config)
     if report.failed:
         live = (container for node in item.listchain() for container in node.stash.get(CONTAINERS, []))
         shown = [*destroyed, *live]
         keep_captures(shown)
-        report.sections.extend(map(_section, shown))
+        ways = aftermath.failed(item.nodeid, shown) if aftermath is not None else {}
+        report.sections.extend(_section(each, ways.get(id(each), "")) for each in shown)
+    if aftermath is not None and report.when == "teardown":
+        aftermath.settle()
     remove_captures(destroyed)
     destroyed.clear()
     return report
@@ -57,7 +62,7 @@ def _now(container: Container) -> tuple[Status, str]:
     return remains.status, remains.log.decode("utf-8", "replace")
 
 
-def _section(container: Container) -> tuple[str, str]:
+def _section(container: Container, way: str) -> tuple[str, str]:
     """Heading and text: how the container is, and its last log lines."""
     title = f"lxc container {container.name} ({container.image.title})"
     try:
@@ -71,4 +76,4 @@ def _section(container: Container) -> tuple[str, str]:
     left_out = [f"... {len(lines) - _LINES} earlier lines"] if len(lines) > _LINES else []
     shown = "\n".join([*left_out, *lines[-_LINES:]]) if lines else "(it wrote nothing)"
     about = [f"state: {state}{reason}; command: {' '.join(container.command)}", *network]
-    return title, "\n".join([*about, shown])
+    return title, "\n".join(filter(None, [*about, shown, way]))

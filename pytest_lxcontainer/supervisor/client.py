@@ -16,9 +16,11 @@ from ..container.backend import LOG_KEPT, ExecSpec, Remains, Status
 from ..container.demand import Demand
 from ..container.spec import ContainerSpec
 from ..container.stats import Stats
+from ..container.toolbox import Tools
 from ..errors import LxContainerError, SupervisorError
 from . import protocol
 from .control_client import ControlClient
+from .keep_client import KeepClient
 from .network_client import NetworkClient
 from .owner import Owner
 from .starting import Starting, begin, last_words
@@ -30,7 +32,7 @@ _PAUSE = 0.005
 _EXEC = tuple(field.name for field in fields(ExecSpec))
 
 
-class SupervisorClient(WorkClient, ControlClient, NetworkClient):
+class SupervisorClient(WorkClient, ControlClient, NetworkClient, KeepClient):
     """The run's supervisor as a `Backend`; usable from several threads, and from several processes of a run.
 
     Each request takes a connection of its own from those at rest, so that a long one holds nobody up. *log* is where
@@ -88,18 +90,21 @@ class SupervisorClient(WorkClient, ControlClient, NetworkClient):
             self._starting = begin(self.run_id, self._runs_dir, self._owner, self.log_file)
 
     def shutdown(self) -> None:
-        """End the run: returns when every container and everything they shared are gone."""
+        """End the run: returns when every container and everything they shared are gone, but for what stays."""
         try:
             connection = self._take()
         except SupervisorError:
             return
+        stays = False
         with connection:
             connection.settimeout(_END_TIMEOUT)
             try:
                 protocol.send(connection, {"do": "shutdown"})
-                protocol.receive(connection)
+                stays = bool(protocol.receive(connection)[0].get("ok"))
             except (ConnectionError, TimeoutError):
                 pass
+        if stays:
+            return
         self.log_file.unlink(missing_ok=True)
         if self._starting is not None:
             self._starting.wait(_END_TIMEOUT)
@@ -191,6 +196,11 @@ class SupervisorClient(WorkClient, ControlClient, NetworkClient):
     def stats(self, name: str) -> Stats:
         """See `Backend`."""
         return Stats.from_dict(self._ask("stats", name=name))
+
+    def tools(self) -> Tools:
+        """See `Backend`."""
+        answer = self._ask("tools")
+        return Tools(answer["directory"], tuple(answer["shell"]))
 
     def names(self) -> dict[str, Any]:
         """See `Backend`."""

@@ -42,6 +42,7 @@ from .oom import MemoryGuard, spare
 from .own_cgroups import OwnCgroups
 from .owner import Owner
 from .preparing import prepare
+from .record import Record
 from .reserved import Reserved
 from .work import Works
 
@@ -66,6 +67,7 @@ class Life:
         self.creator = reserved.creator
         self.exit_code: int | None = None
         self.reason = ""
+        self.record = Record(time.time())
         self.console = Console(self.directory / "console.log")
         self.works = Works()
         self._loop: Loop | None = None
@@ -193,6 +195,7 @@ class Life:
         else:
             self._note_init(boot)
             self._phase = "RUNNING"
+            self.record.begin()
 
     async def _begin(self) -> Boot:
         self._is_beginning = True
@@ -328,6 +331,7 @@ class Life:
         self.boot = None
         self.console.drain(boot.output)
         self._phase = "STOPPED"
+        self.record.end()
         self.freezing.end()
         self._note_end(boot)
         self._ignore(boot.output, boot.monitor_pidfd)

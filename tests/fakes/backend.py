@@ -31,8 +31,10 @@ from pytest_lxcontainer.container.channel import Channel
 from pytest_lxcontainer.container.demand import Demand
 from pytest_lxcontainer.container.files import Root, perform
 from pytest_lxcontainer.container.process_tree import kill_tree
+from pytest_lxcontainer.container.pty import take_control
 from pytest_lxcontainer.container.spec import ContainerSpec
 from pytest_lxcontainer.container.stats import InterfaceStats, Stats
+from pytest_lxcontainer.container.toolbox import Tools
 from pytest_lxcontainer.container.transfer import Transfer, Transfers
 from pytest_lxcontainer.container.units import ByteSize
 from pytest_lxcontainer.errors import (
@@ -164,6 +166,14 @@ class FakeBackend(FakeControl, FakeNetworkControl, Transfers):
     def exec(self, name: str, spec: ExecSpec, stdio: Sequence[int]) -> FakeExec:
         return self._of(name).exec(spec, stdio)
 
+    def open_terminal(self, name: str, uid: int) -> int:
+        """One of the host's."""
+        self._of(name).running()
+        master, slave = os.openpty()
+        os.close(slave)
+        os.set_blocking(master, False)
+        return master
+
     def logs(self, name: str, since: float = 0.0) -> bytes:
         return self._of(name).log.since(since)
 
@@ -183,7 +193,11 @@ class FakeBackend(FakeControl, FakeNetworkControl, Transfers):
         container.running()
         container.mounts.append((source, path, read_only))
 
-    def unmount(self, name: str, path: str) -> None:
+    def tools(self) -> Tools:
+        """The host itself."""
+        return Tools("/", ("/bin/sh",))
+
+    def unmount(self, name: str, path: str, *, remove: bool = False) -> None:
         container = self._of(name)
         container.running()
         left = [each for each in container.mounts if each[1] != path]
@@ -381,7 +395,7 @@ class FakeExec:
         self._exit_code: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
         try:
-            self._process = _popen(spec.args, spec.env, cwd, *stdio)
+            self._process = _popen(spec.args, spec.env, cwd, *stdio, tty=spec.tty)
             self._end = os.pidfd_open(self._process.pid)
         except OSError as error:
             os.write(stdio[2], f"exec: {error.filename}: {error.strerror}\n".encode())
@@ -507,9 +521,18 @@ def _popen(
     stdin: int,
     stdout: int,
     stderr: int = subprocess.STDOUT,
+    *,
+    tty: bool = False,
 ) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        list(args), env=dict(env), cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True
+        list(args),
+        env=dict(env),
+        cwd=cwd,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        start_new_session=True,
+        preexec_fn=(lambda: take_control(0)) if tty else None,
     )
 
 

@@ -30,7 +30,7 @@ collect_ignore = [] if importlib.util.find_spec("xdist") else WITH_XDIST
 @pytest.fixture(autouse=True)
 def _clean_environment(leaks: Leaks, monkeypatch: pytest.MonkeyPatch, store: Path) -> None:
     """Every run here has the store of all tests, leaves the host as it was, and hears from its test alone."""
-    for name in ("IMAGE", "PULL", "PLATFORM", "TIMEOUT", "LOCK", "LOCK_UPDATE", "POOL"):
+    for name in ("IMAGE", "PULL", "PLATFORM", "TIMEOUT", "LOCK", "LOCK_UPDATE", "POOL", "ON_FAILURE"):
         monkeypatch.delenv(f"LXCONTAINER_{name}", raising=False)
     monkeypatch.setenv("LXCONTAINER_STORE", str(store))
 
