@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from .store.lock import pulling
 if TYPE_CHECKING:
     from .commit import Layer
     from .store.layout import Layout
+    from .store.saved import SavedContainer, SavedTest
 
 _CHUNK = 1024 * 1024
 
@@ -60,6 +61,16 @@ def export(
             going.append(Outgoing(manifest, config, described, image.config.platform, name))
         write(destination, going, blobs)
     return [replace(destination, tag=each.name) for each in going]
+
+
+def of_saved(saved: SavedTest, destination: ArchiveReference) -> Sequence[SavedContainer]:
+    """Which containers of *saved* go to *destination*: the one that its tag names, else all of them.
+
+    Of a test with one container only, the tag may be any; `ContainerNotFoundError` otherwise.
+    """
+    if destination.tag is None or len(saved.containers) == 1:
+        return saved.containers
+    return [saved.container(destination.tag)]
 
 
 def tag_of(image: Image) -> str:
