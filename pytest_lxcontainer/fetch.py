@@ -12,13 +12,16 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from .container.timing import timed
 from .image import Descriptor, Digest, ImageConfig, ImageName, Manifest, Platform, chain_ids
 
 if TYPE_CHECKING:
+    from .container.timing import Observer
     from .registry.fetched import FetchedManifest
     from .rootfs.sandbox import Sandbox
     from .rootfs.sandboxes import Sandboxes
@@ -134,8 +137,17 @@ class Layer:
 class LayerFetcher:
     """Brings the layers of one image into the store."""
 
-    def __init__(self, blobs: BlobFetcher, layers: LayerStore, sandboxes: Sandboxes, *, privileged: bool) -> None:
+    def __init__(
+        self,
+        blobs: BlobFetcher,
+        layers: LayerStore,
+        sandboxes: Sandboxes,
+        *,
+        privileged: bool,
+        observer: Observer | None = None,
+    ) -> None:
         self._blobs = blobs
+        self._observer = observer
         self._layers = layers
         self._sandboxes = sandboxes
         self._privileged = privileged
@@ -183,7 +195,8 @@ class LayerFetcher:
             layer.begun.set()
             blob = layer.blob.result()
             self._blobs.check()
-            return sandbox.unpack(blob, target, diff_id=layer.diff_id, lower_dirs=layer.lower_dirs).self_contained
+            unpack = partial(sandbox.unpack, blob, target, diff_id=layer.diff_id, lower_dirs=layer.lower_dirs)
+            return timed(self._observer, progress.reference.familiar, "unpack", unpack).self_contained
 
         try:
             sandbox.start()

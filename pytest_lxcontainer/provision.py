@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import uuid
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -25,7 +26,8 @@ from .container.resolve import resolve, traits_of
 from .container.settings import ContainerSettings
 from .container.shared import Share, SharedContainer
 from .container.stand_in import StandIn, waiting
-from .container.traits import Observer
+from .container.stats import Samples
+from .container.timing import Observer
 from .errors import InvalidSettingsError, LxContainerError, SnapshotNotFoundError, StoreError
 from .image import ArchiveReference, Image, ImageName, parse_name
 from .image.digest import sha256_of
@@ -83,7 +85,8 @@ class Provisioner:
     A context manager; leaving it ends the run if it is this process's, and with it every container. Without
     *settings* the environment says (`Settings.from_environment`). Containers run in *backend* where one is given, which
     stays the caller's, else in the run's own supervisor. *uses* pins and notes images, and is the caller's to save;
-    where none is given, the settings' lock file does, and is saved at the end. *watch* shows what is being fetched.
+    where none is given, the settings' lock file does, and is saved at the end. *watch* shows what is being fetched,
+    *observer* is told how long everything takes.
     """
 
     def __init__(
@@ -102,12 +105,13 @@ class Provisioner:
         self.identity = identity or RunIdentity.of_this_process()
         self.layout = Layout(self.settings.store)
         self._observer = observer
+        self._sampling = False
         self._sandboxes = Sandboxes()
         # Also where pulling is otherwise left to what the store knows; "never" stays what it is.
         asks = self._uses.asks and self.settings.pull == "missing"
         pulled = replace(self.settings, pull="always") if asks else self.settings
-        self._puller = Puller(self.layout, pulled, self._sandboxes, pins=self._uses, watch=watch)
-        self._templates = Templates(self.layout, self._sandboxes)
+        self._puller = Puller(self.layout, pulled, self._sandboxes, pins=self._uses, watch=watch, observer=observer)
+        self._templates = Templates(self.layout, self._sandboxes, observer)
         self._committer = Committer(self.layout, self._sandboxes)
         self._saver = Saver(self.layout, self._sandboxes, self._committer, self.settings.platform)
         self._other_backend = backend
@@ -146,7 +150,23 @@ class Provisioner:
                 self._begin()
                 self._supervisor.start_supervisor()
                 self._started = True
+                if self._sampling:
+                    self._supervisor.begin_sampling()
         return self._supervisor
+
+    def begin_sampling(self) -> None:
+        """Have memory and processor time of the run's containers measured while they run, for `samples`."""
+        self._sampling = True
+        if self._has_backend:
+            self.backend.begin_sampling()
+
+    def samples(self) -> dict[str, Samples]:
+        """What has been measured of all containers of the run since `begin_sampling`, by their ids."""
+        return self.backend.samples() if self._has_backend else {}
+
+    @property
+    def _has_backend(self) -> bool:
+        return self._started or self._other_backend is not None
 
     def begin(self) -> None:
         """Have the run's supervisor start meanwhile, since a container will be asked for soon."""
@@ -328,6 +348,7 @@ class Provisioner:
         group: tuple[str, ...],
         share: Share | int | None,
     ) -> Container:
+        begin = time.monotonic()
         files = self._sandboxes.stack(pulled.lower_dirs, privileged=wanted.privileged)
         spec = resolve(pulled, files, wanted, name, group)
         backend = self.backend
@@ -346,6 +367,9 @@ class Provisioner:
             container = Container(backend, spec, pulled, traits)
         if is_new:
             self._make_dirs(container, files, (spec.cwd, *spec.volumes), wanted.privileged)
+        if self._observer is not None:
+            waited_for = "clone" if is_new else "share" if isinstance(share, Share) else "pool"
+            self._observer(container, waited_for, time.monotonic() - begin)
         return container
 
     def run(

@@ -10,9 +10,11 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from .container.timing import timed
 from .errors import CorruptImageError, ImageNotCachedError, StoreError
 from .image import (
     ArchiveReference,
@@ -36,6 +38,7 @@ from .store.lock import nobody_pulling, pulling
 from .store.power import is_due, mark, mend, settle, was_interrupted
 
 if TYPE_CHECKING:
+    from .container.timing import Observer
     from .fetch import PullProgress, Source
     from .registry.fetched import FetchedManifest
     from .rootfs.sandboxes import Sandboxes
@@ -82,12 +85,14 @@ class Puller:
         *,
         pins: Pins,
         watch: Watch | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self._layout = layout
         self._settings = settings
         self._sandboxes = sandboxes
         self._pins = pins
         self._watch = watch or nullcontext
+        self._observer = observer
         self._blobs = BlobStore(layout)
         self._images = ImageStore(layout)
         self._layers = LayerStore(layout, sandboxes.discard)
@@ -101,9 +106,8 @@ class Puller:
             known = self._known.get(key)
             # A prune may have taken it before a container of this run claimed it.
             if known is None or not is_there(known):
-                self._mend()
-                with pulling(self._layout):
-                    self._known[key] = self._pinned(reference, privileged)
+                find = partial(self._mended_and_pinned, reference, privileged)
+                self._known[key] = timed(self._observer, reference.familiar, "pull", find)
             return self._known[key]
 
     def close(self) -> None:
@@ -121,6 +125,11 @@ class Puller:
     def records(self) -> list[ImageRecord]:
         """What the store remembers of earlier pulls, the latest first."""
         return self._images.list()
+
+    def _mended_and_pinned(self, reference: ImageName, privileged: bool) -> Image:
+        self._mend()
+        with pulling(self._layout):
+            return self._pinned(reference, privileged)
 
     def _mend(self) -> None:
         if was_interrupted(self._layout):
@@ -253,7 +262,7 @@ class Puller:
 
         progress = PullProgress(reference)
         blobs = BlobFetcher(source, reference, self._blobs, progress)
-        layers = LayerFetcher(blobs, self._layers, self._sandboxes, privileged=privileged)
+        layers = LayerFetcher(blobs, self._layers, self._sandboxes, privileged=privileged, observer=self._observer)
         with self._watch(progress):
             return layers.fetch(manifest, config, progress)
 

@@ -9,11 +9,13 @@ import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .container.settings import ContainerSettings
 from .container.snapshots import seal
+from .container.timing import Observer, timed
 from .errors import ContainerError
 from .fingerprint import fingerprint
 from .image import Digest, Image
@@ -90,8 +92,9 @@ class Template:
 class Templates:
     """The templates of one run, kept in the store."""
 
-    def __init__(self, layout: Layout, sandboxes: Sandboxes) -> None:
+    def __init__(self, layout: Layout, sandboxes: Sandboxes, observer: Observer | None = None) -> None:
         self._layout = layout
+        self._observer = observer
         self._sandboxes = sandboxes
         self._records = TemplateStore(layout)
         self._layers = LayerStore(layout, sandboxes.discard, timeout=FOREVER)
@@ -130,7 +133,8 @@ class Templates:
             return False
 
         try:
-            layer = self._layers.commit(digest, digest, variant, fill)
+            make = partial(self._layers.commit, digest, digest, variant, fill)
+            layer = timed(self._observer, f"{base.title}+{template.name}", "template", make)
         except Exception as error:
             self._failed[digest] = error
             raise

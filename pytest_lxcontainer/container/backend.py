@@ -6,8 +6,8 @@ tests) implements this Protocol; fixtures, `Container`, waits and the report sta
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
@@ -15,7 +15,7 @@ from ..errors import LxContainerError
 from .control import Control
 from .network_control import NetworkControl
 from .spec import ContainerSpec
-from .stats import Stats
+from .stats import Samples, Stats, Usage
 
 if TYPE_CHECKING:
     from .demand import Demand
@@ -49,6 +49,7 @@ class Remains:
 
     status: Status
     log: bytes
+    usage: Usage = field(default_factory=Usage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +155,23 @@ class Backend(Control, NetworkControl, Protocol):
     def open_terminal(self, name: str, uid: int) -> int:
         """Make a terminal in a running container, for its user *uid*; returns the master, non-blocking."""
 
-    def logs(self, name: str, since: float = 0.0) -> bytes:
-        """What its command wrote to stdout and stderr, in order, from *since* (seconds since the epoch) on."""
+    def logs(self, name: str, since: float = 0.0, last: int | None = None) -> bytes:
+        """What its command wrote to stdout and stderr, in order, from *since* (seconds since the epoch) on.
+
+        With *last* at most so many bytes, those at the end.
+        """
 
     def stats(self, name: str) -> Stats:
         """Measure it."""
+
+    def usage(self, name: str) -> Usage:
+        """Tell what it has used in its last start, whether it runs or has ended."""
+
+    def begin_sampling(self) -> None:
+        """Measure all containers of the run again and again from now on, for `samples`."""
+
+    def samples(self) -> dict[str, Samples]:
+        """What has been measured since `begin_sampling`, by container, also of those that are gone."""
 
     def follow(self, name: str, since: float = 0.0, *, this_start: bool = False) -> LogHandle:
         """Read the log from *since* on as it is written, with *this_start* no more than that of its last start."""
@@ -183,6 +196,9 @@ class Backend(Control, NetworkControl, Protocol):
 
     def diff(self, name: str, since: Sequence[str]) -> list[tuple[str, str, int]]:
         """Tell what of its files differs from *since* (layers, base first): how, path, bytes; by path."""
+
+    def changes(self, name: str, since: Sequence[str], bounds: Mapping[str, Any]) -> dict[str, Any]:
+        """As `diff`, of bounded length and effort, with the texts of small files: see `rootfs.changes`."""
 
     def copy_in(self, name: str, host_path: str, path: str, owner: str | None) -> str:
         """Copy a file or tree into it, for *owner* (``None``: the host's ids); returns the path of what was made."""

@@ -21,7 +21,7 @@ from .interactive import Interactive
 from .low_level import LowLevel
 from .signals import signal_number
 from .snapshots import Snapshots
-from .stats import Stats
+from .stats import Stats, Usage
 from .traits import DEFAULT_TIMEOUT
 from .wait import Condition
 
@@ -158,14 +158,14 @@ class Container(Snapshots, Interactive, LowLevel):
     def launch(self) -> Status:
         """Start it, and leave it at that: it may have ended already, and need not be ready. Raises as `start` does."""
         __tracebackhide__ = True
+        self.started_at = time.time()
         self._last = self._timed("start", partial(self._backend.start, self.id, self._traits.readiness.timeout))
         return self._last
 
     def cannot_execute(self) -> str:
         """Why its command could not be executed, of one that has ended for that; empty of any other."""
-        if self.exit_code != CANNOT_EXECUTE or self.log_bytes():
-            return ""
-        return problem(self.image.lower_dirs, self.command[0], self.env.get("PATH", ""), self._spec.cwd)
+        is_it = self.exit_code == CANNOT_EXECUTE and not self.log_bytes()
+        return self._wrong_command() if is_it else ""
 
     def _ended_at_once(self, status: Status) -> StartFailedError:
         logs = self.log_tail()
@@ -184,6 +184,9 @@ class Container(Snapshots, Interactive, LowLevel):
             + (f"its last log lines:\n{logs}" if logs else "it wrote nothing"),
             hint=hint,
         )
+
+    def _wrong_command(self) -> str:
+        return problem(self.image.lower_dirs, self.command[0], self.env.get("PATH", ""), self._spec.cwd)
 
     def stop(self, timeout: float = STOP_TIMEOUT) -> None:
         """Send the image's stop signal; SIGKILL after *timeout* seconds. Returns once it has ended; its files stay.
@@ -252,7 +255,7 @@ class Container(Snapshots, Interactive, LowLevel):
 
         reached.__qualname__ = f"state {state}"
         condition = wait.any_of(reached, wait.exit(None)) if state == "STOPPED" else reached
-        wait.until(self, condition, timeout)
+        self._timed("wait", partial(wait.until, self, condition, timeout))
 
     def wait_for(self, *conditions: Condition, timeout: float | None = None) -> None:
         """Wait until all *conditions* hold, one after the other; see `pytest_lxcontainer.wait`.
@@ -262,7 +265,7 @@ class Container(Snapshots, Interactive, LowLevel):
         """
         __tracebackhide__ = True
         deadline = time.monotonic() + (self._traits.readiness.timeout if timeout is None else timeout)
-        wait.until_all(self, conditions, deadline)
+        self._timed("wait", partial(wait.until_all, self, conditions, deadline))
 
     def destroy(self) -> None:
         """Kill it and remove everything of it; destroyed already is fine."""
@@ -280,3 +283,17 @@ class Container(Snapshots, Interactive, LowLevel):
     def stats(self) -> Stats:
         """Memory, processor, I/O and traffic so far; `NotRunningError` unless it is running."""
         return self._backend.stats(self.id)
+
+    def usage(self) -> Usage:
+        """The most memory and the processor time that its last start used, also when it has ended or is destroyed."""
+        if self.remains is not None:
+            return self.remains.usage
+        return Usage() if self._destroyed else self._backend.usage(self.id)
+
+
+def reason_of(container: Container, status: Status, log: bytes) -> str:
+    """Why *container* has ended as *status* says, with *log* written, as far as that is known."""
+    if status.reason or status.exit_code != CANNOT_EXECUTE or log:
+        return status.reason
+    wrong = container._wrong_command()
+    return f"could not execute its command: {wrong}" if wrong else ""

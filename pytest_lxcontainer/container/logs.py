@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 from ..errors import WaitTimeoutError
-from .backend import LogHandle
+from .backend import LOG_KEPT, LogHandle
 from .part import Part
 
 _TAIL = 1 << 16
@@ -24,9 +24,16 @@ class Logs(Part):
         """The same as it was written."""
         return self._backend.logs(self.id, since or 0.0)
 
+    def log_end(self) -> bytes:
+        """The last `LOG_KEPT` bytes of it, also when it is destroyed."""
+        if self.remains is not None:
+            return self.remains.log
+        return self._backend.logs(self.id, last=LOG_KEPT)
+
     def log_tail(self, lines: int = 20) -> str:
         """The last *lines* of the log."""
-        return "\n".join(self.log_bytes()[-_TAIL:].decode("utf-8", "replace").splitlines()[-lines:])
+        end = self._backend.logs(self.id, last=_TAIL)
+        return "\n".join(end.decode("utf-8", "replace").splitlines()[-lines:])
 
     def follow_logs(self, since: float | None = None, timeout: float | None = None) -> Iterator[str]:
         """Yield each line of the log, without its end, as soon as it is written, until the container ends.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import TypeVar
 
 from ..image.image import Image
 from .backend import Backend, Remains, Status
 from .spec import ContainerSpec
+from .timing import timed
 from .traits import Traits
 
 T = TypeVar("T")
@@ -34,6 +34,8 @@ class Part:
         self._ips = reserved.ips
         self._last: Status = reserved
         self._destroyed = False
+        self.started_at: float | None = None
+        """When this process last started it, or got it started (seconds since the epoch)."""
         self.remains: Remains | None = None
         """How it was, and what it had written, the moment before it was destroyed; ``None`` until then."""
 
@@ -58,10 +60,4 @@ class Part:
 
     def _timed(self, operation: str, work: Callable[[], T]) -> T:
         __tracebackhide__ = True
-        if self._traits.observer is None:
-            return work()
-        begin = time.monotonic()
-        try:
-            return work()
-        finally:
-            self._traits.observer(self, operation, time.monotonic() - begin)  # type: ignore[arg-type]  # a whole one
+        return timed(self._traits.observer, self, operation, work)  # type: ignore[arg-type]  # a whole one

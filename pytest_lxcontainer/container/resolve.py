@@ -19,7 +19,8 @@ from .exec import argv
 from .settings import ContainerSettings
 from .signals import signal_number
 from .spec import ContainerSpec
-from .traits import Observer, Readiness, Traits
+from .timing import Observer
+from .traits import Readiness, Traits
 
 INITS = frozenset((
     "init", "systemd", "s6-svscan", "runit", "runit-init", "openrc-init", "tini", "tini-static", "dumb-init",

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..image.config import Healthcheck
+from .timing import Observer
 from .wait import Condition
 
 if TYPE_CHECKING:
-    from .container import Container
     from .settings import ContainerSettings
-
-Observer = Callable[["Container", str, float], None]
 
 DEFAULT_TIMEOUT = 60.0
 
@@ -30,8 +27,7 @@ class Readiness:
 class Traits:
     """What a `Container` knows beside its spec: how to tell that it is ready, its ports, its health check and shell.
 
-    *observer* is called with (container, operation, seconds) after each operation that takes time. *settings* are what
-    its spec was made of beside the image.
+    *observer* is told of each operation that takes time. *settings* are what its spec was made of beside the image.
     """
 
     readiness: Readiness = Readiness()

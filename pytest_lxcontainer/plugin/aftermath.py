@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _AFTERMATH = pytest.StashKey["Aftermath"]()
 
+Way = dict[str, str]
+"""Of the evidence: how to walk into a container (``kept``), or why there is no way (``not_kept``)."""
+
 _MOST = 10
 """Tests of a process whose containers are kept: all of them go on using memory."""
 
@@ -54,7 +57,7 @@ class Aftermath:
         self._aside: list[Container] = []
         self._wanted: dict[int, str] = {}
         self._kept: set[str] = set()
-        self._told: dict[str, dict[int, str]] = {}
+        self._told: dict[str, dict[int, Way]] = {}
 
     def put_aside(self, container: Container) -> None:
         """Destroy or keep *container* in `settle`."""
@@ -65,7 +68,7 @@ class Aftermath:
         """Those whose scope has ended in the teardown under way."""
         return tuple(self._aside)
 
-    def failed(self, test: str, containers: Sequence[Container]) -> dict[int, str]:
+    def failed(self, test: str, containers: Sequence[Container]) -> dict[int, Way]:
         """*test* (a node id) has failed, and used *containers*; gives for each, by `id`, how to walk into it.
 
         They are saved now, as they are; those to be kept are so when their scope ends, since others may use them.
@@ -103,32 +106,31 @@ class Aftermath:
         """Have *text* in the run's summary: what goes wrong here fails no test."""
         uses_of(self._config).notices[text] = None
 
-    def _mark(self, test: str, containers: Sequence[Container]) -> dict[int, str]:
+    def _mark(self, test: str, containers: Sequence[Container]) -> dict[int, Way]:
         if len(self._kept) >= _MOST:
-            return {id(each): f"not kept: {_MOST} tests' containers have been kept already" for each in containers}
+            reason = f"not kept: {_MOST} tests' containers have been kept already"
+            return {id(each): {"not_kept": reason} for each in containers}
         self._kept.add(test)
         for each in containers:
             self._wanted.setdefault(id(each), test)
         provisioner = provisioner_of(self._config)
-        return {id(each): self._line(provisioner.id_of(each)) for each in containers}
+        return {id(each): self._way(provisioner.id_of(each)) for each in containers}
 
-    def _save(self, test: str, containers: Sequence[Container]) -> dict[int, str]:
-        from ..errors import LxContainerError
-
+    def _save(self, test: str, containers: Sequence[Container]) -> dict[int, Way]:
         try:
             saved = provisioner_of(self._config).save(test, containers)
-        except LxContainerError as error:
-            return {id(each): f"not saved: {error}" for each in containers}
+        except Exception as error:  # a report must not fail where its subject did
+            return {id(each): {"not_kept": f"not saved: {error}"} for each in containers}
         several = len(containers) > 1
-        return {id(each): self._line(saved.id, each.name if several else "") for each in containers}
+        return {id(each): self._way(saved.id, each.name if several else "") for each in containers}
 
-    def _line(self, *words: str) -> str:
+    def _way(self, *words: str) -> Way:
         """What to paste into a shell: with the store, where it is not the one that the command would look into."""
         from ..provision import Settings
 
         store = settings_of(self._config).store
         place = [] if Settings.from_environment().store == store else [f"LXCONTAINER_STORE={shlex.quote(str(store))}"]
-        return " ".join([*place, "lxcontainer enter", *filter(None, words)])
+        return {"kept": " ".join([*place, "lxcontainer enter", *filter(None, words)])}
 
 
 def close_aftermath(config: pytest.Config) -> None:

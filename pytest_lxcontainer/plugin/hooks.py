@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,11 +10,13 @@ import pytest
 from .aftermath import close_aftermath
 from .choice import is_parametrized, made_by_lxc_container, marked, name_of_param, note_item
 from .images import check_options, prepare_worker, take_over
+from .junit import register
 from .options import chosen_images
 from .provisioning import begin, close
 from .reset import reset_for
-from .run import RUN, SharedRun, end_run, ended_by
+from .run import RUN, SharedRun, end_run, ended_by, supervisor_of
 from .terminal import close_terminal, open_terminal
+from .times import note_times
 
 _MARKER = (
     "container(image, **settings): image and settings of the `container` fixture for the marked test, class or module"
@@ -23,9 +24,11 @@ _MARKER = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker, and the hook that only exists with xdist."""
+    """Register the marker, and what adds to JUnit files."""
     config.addinivalue_line("markers", _MARKER)
+    register(config)
     config.stash[RUN] = SharedRun.of(config)
+    note_times(config)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -84,25 +87,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """End the run that xdist's workers shared, if any of them began it.
 
-    Without xdist the session's fixture has done so. The controller need not know where the store is: the run's
-    supervisor answers at an address made of the run's name, or there is none.
+    Without xdist the session's fixture has done so.
     """
     close_aftermath(config)
     close(config)
     close_terminal(config)
-    run = config.stash.get(RUN, None)
-    if run is None or hasattr(config, "workerinput"):
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(f"\0pytest-lxcontainer/run/{run.run_id}")
-        except OSError:
-            return
-    from ..store.layout import Layout
-    from ..supervisor.client import SupervisorClient
-    from .options import settings_of
-
-    runs_dir = Layout(settings_of(config).store).runs_dir
-    client = SupervisorClient(run.run_id, runs_dir, run.identity().owner)
-    client.shutdown()
-    client.close()
+    client = None if hasattr(config, "workerinput") else supervisor_of(config)
+    if client is not None:
+        client.shutdown()
+        client.close()

@@ -27,6 +27,8 @@ _HELP = {
     "timeout": "seconds a container has to start and become ready (default: 60)",
     "on_failure": "what becomes of failed tests' containers: destroy (default), keep (frozen), or save (as images)",
     "pool": "containers to start ahead of the tests that will ask for them (default: auto; 0: none)",
+    "durations": "show the N slowest operations on containers and images (0: all)",
+    "report": "write a page (HTML) that shows the run: containers, times, failures",
 }
 _METAVARS = {
     "image": "REF",
@@ -38,8 +40,12 @@ _METAVARS = {
     "timeout": "SECONDS",
     "on_failure": "WHAT",
     "pool": "N",
+    "durations": "N",
+    "report": "FILE",
 }
 _REPEATABLE = ("image", "mirror")
+_WITHOUT_CONTAINERS = ("image", "durations", "report")
+"""Options that need no store nor registry to be looked at."""
 _UPDATE_HELP = "ask what the tags that are used name now, and pin them to that in the file of --lxc-lock"
 
 
@@ -87,7 +93,7 @@ def settings_of(config: pytest.Config) -> Settings:
         if "mirror" in values:
             values["mirrors"] = values.pop("mirror")
         update = config.getoption("lxc_lock_update") or parse_flag(os.environ.get("LXCONTAINER_LOCK_UPDATE") or "no")
-        settings = Settings(**values, lock=_lock_file(config), lock_update=update)
+        settings = Settings(**values, lock=_file_named(config, "lock"), lock_update=update)
         Layout(settings.store)  # refuses a path that cannot be a store's
         return settings
     except InvalidSettingsError as error:
@@ -110,15 +116,28 @@ def is_chosen(config: pytest.Config, *names: str) -> bool:
 def any_setting(config: pytest.Config) -> bool:
     """Whether the user said anything that is not about images alone."""
     update = config.getoption("lxc_lock_update") or os.environ.get("LXCONTAINER_LOCK_UPDATE")
-    return bool(update) or is_chosen(config, *(name for name in _HELP if name != "image"))
+    return bool(update) or is_chosen(config, *(name for name in _HELP if name not in _WITHOUT_CONTAINERS))
 
 
-def _lock_file(config: pytest.Config) -> Path | None:
-    """Its path: what an ini file names is beside the ini file, what else is named in the current directory."""
-    found = _chosen(config, "lock")
+def chosen_durations(config: pytest.Config) -> int | None:
+    """How many operations to list, 0 for all; ``None`` for no list, `pytest.UsageError` for what is no number."""
+    found = _chosen(config, "durations")
+    if found and not found[-1].isdecimal():
+        raise pytest.UsageError(f"{found[-1]!r} is no number of operations\nhint: --lxc-durations 10, or 0 for all")
+    return int(found[-1]) if found else None
+
+
+def chosen_report(config: pytest.Config) -> Path | None:
+    """Where the page of the run is to be; ``None`` for nowhere."""
+    return _file_named(config, "report")
+
+
+def _file_named(config: pytest.Config, name: str) -> Path | None:
+    """The path: what an ini file names is beside the ini file, what else is named in the current directory."""
+    found = _chosen(config, name)
     if not found:
         return None
-    in_ini_file = not (config.getoption("lxc_lock") or os.environ.get("LXCONTAINER_LOCK"))
+    in_ini_file = not (config.getoption(f"lxc_{name}") or os.environ.get(f"LXCONTAINER_{name.upper()}"))
     project = config.inipath.parent if config.inipath else config.rootpath
     return Path(project if in_ini_file else config.invocation_params.dir, Path(found[-1]).expanduser())
 

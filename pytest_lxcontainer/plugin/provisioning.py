@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from .images import uses_of
+from .journal import JOURNAL
 from .options import settings_of
 from .run import RUN
 from .terminal import drawing
@@ -23,9 +24,16 @@ def provisioner_of(config: pytest.Config) -> Provisioner:
     if _PROVISIONER not in config.stash:
         from ..provision import Provisioner
 
-        config.stash[_PROVISIONER] = Provisioner(
-            settings_of(config), identity=config.stash[RUN].identity(), uses=uses_of(config), watch=drawing(config)
+        journal = config.stash.get(JOURNAL, None)
+        provisioner = config.stash[_PROVISIONER] = Provisioner(
+            settings_of(config),
+            identity=config.stash[RUN].identity(),
+            observer=journal.note if journal else None,
+            uses=uses_of(config),
+            watch=drawing(config),
         )
+        if journal and journal.wants_samples:
+            provisioner.begin_sampling()
     return config.stash[_PROVISIONER]
 
 
@@ -43,4 +51,15 @@ def close(config: pytest.Config) -> None:
     provisioner = config.stash.get(_PROVISIONER, None)
     if provisioner is not None:
         del config.stash[_PROVISIONER]
+        _take_samples(config, provisioner)
         provisioner.close()
+
+
+def _take_samples(config: pytest.Config, provisioner: Provisioner) -> None:
+    """Ask for what was measured before it goes with the run; of one that workers share, its owner asks."""
+    from ..errors import LxContainerError
+
+    journal = config.stash.get(JOURNAL, None)
+    if journal and journal.wants_samples and not hasattr(config, "workerinput"):
+        with suppress(LxContainerError):
+            journal.add_samples(provisioner.samples())

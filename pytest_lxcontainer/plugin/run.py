@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
+from .options import settings_of
+
 if TYPE_CHECKING:
     from ..provision import RunIdentity
+    from ..supervisor.client import SupervisorClient
 
 
 _REASON = "lxcontainer_end"
@@ -51,6 +55,27 @@ def group_of(request: pytest.FixtureRequest) -> tuple[str, ...]:
     """Where containers belong: the test, class, module ... of this process, after all that it is in."""
     worker = getattr(request.config, "workerinput", {}).get("workerid", "")
     return (EVERYBODY, f"session {worker}".rstrip(), *(node.nodeid for node in request.node.listchain()[1:]))
+
+
+def supervisor_of(config: pytest.Config) -> SupervisorClient | None:
+    """The way to the run's supervisor; ``None`` where there is none.
+
+    The controller of xdist need not know where the store is: the supervisor answers at an address made of the run's
+    name.
+    """
+    run = config.stash.get(RUN, None)
+    if run is None:
+        return None
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(f"\0pytest-lxcontainer/run/{run.run_id}")
+        except OSError:
+            return None
+    from ..store.layout import Layout
+    from ..supervisor.client import SupervisorClient
+
+    runs_dir = Layout(settings_of(config).store).runs_dir
+    return SupervisorClient(run.run_id, runs_dir, run.identity().owner)
 
 
 def end_run(config: pytest.Config, reason: str) -> NoReturn:

@@ -19,6 +19,7 @@ from typing import overload
 
 from ..errors import LxContainerError, StoreError
 from ..image.digest import Digest
+from .changes import Bounds, changes
 from .compression import preload
 from .diff import differences
 from .layer_dirs import make_dirs
@@ -179,9 +180,22 @@ def _pack(_: Message, fds: Sequence[int], __: LowerDirs) -> Message:
 
 def _compare(request: Message, fds: Sequence[int], lower: LowerDirs) -> Message:
     """The stacks come as positions among the lower dirs; a list of differences may not fit into a packet."""
-    old, new = ([lower[number] for number in request[stack]] for stack in ("old", "new"))
-    found = differences(old, new, Made.from_dict(request["made"]))
-    os.write(fds[0], json.dumps(found).encode("ascii"))
+    old, new = _stacks(request, lower)
+    return _written(differences(old, new, Made.from_dict(request["made"])), fds[0])
+
+
+def _changes(request: Message, fds: Sequence[int], lower: LowerDirs) -> Message:
+    old, new = _stacks(request, lower)
+    return _written(changes(old, new, Made.from_dict(request["made"]), Bounds(**request["bounds"])), fds[0])
+
+
+def _stacks(request: Message, lower: LowerDirs) -> Iterator[list[int]]:
+    return ([lower[number] for number in request[stack]] for stack in ("old", "new"))
+
+
+def _written(found: object, fd: int) -> Message:
+    with os.fdopen(os.dup(fd), "wb") as answer:
+        answer.write(json.dumps(found).encode("ascii"))
     return {}
 
 
@@ -205,6 +219,7 @@ _HANDLERS: dict[str, Callable[[Message, Sequence[int], LowerDirs], Message]] = {
     "seal": _seal,
     "pack": _pack,
     "compare": _compare,
+    "changes": _changes,
     "look_up": _look_up,
     "read": _read,
 }

@@ -17,10 +17,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from ..errors import StoreError, UnsupportedImageError
 from ..image.digest import Digest
+from .changes import Bounds, changes
 from .diff import Difference, differences
 from .idmap import IdMap
 from .limits import Limits
@@ -46,6 +47,7 @@ _BOOTSTRAP = (
     "from pytest_lxcontainer.rootfs.helper import main; main()"
 )
 _END_TIMEOUT = 5.0
+_COMPARING = "comparing a container's files"
 
 
 class Sandbox:
@@ -163,16 +165,27 @@ class Sandbox:
 
     def compare(self, old: Sequence[Path], new: Sequence[Path], made: Made) -> list[Difference]:
         """What turns the stack *old* into *new* (base first); see `diff.differences`. Raises `StoreError`."""
-        what = "comparing a container's files"
         if os.geteuid() == 0:
-            with _store_errors(what), _opened(old) as before, _opened(new) as after:
+            with _store_errors(_COMPARING), _opened(old) as before, _opened(new) as after:
                 return differences(before, after, made)
+        return [(kind, path, size) for kind, path, size in self._compared("compare", old, new, made)]
+
+    def changes(self, old: Sequence[Path], new: Sequence[Path], made: Made, bounds: Bounds) -> dict[str, Any]:
+        """The same as a report shows it; see `changes.changes`. Raises `StoreError`."""
+        if os.geteuid() == 0:
+            with _store_errors(_COMPARING), _opened(old) as before, _opened(new) as after:
+                return changes(before, after, made, bounds)
+        found: dict[str, Any] = self._compared("changes", old, new, made, bounds=asdict(bounds))
+        return found
+
+    def _compared(self, how: str, old: Sequence[Path], new: Sequence[Path], made: Made, **more: Any) -> Any:
         every = list(dict.fromkeys((*old, *new)))
         stacks = {"old": [every.index(path) for path in old], "new": [every.index(path) for path in new]}
+        request = {"do": how, "what": _COMPARING, "made": made.to_dict(), **stacks, **more}
         with os.fdopen(os.memfd_create("lxcontainer-differences"), "rb") as answer:
-            self._ask({"do": "compare", "what": what, "made": made.to_dict(), **stacks}, [answer.fileno()], every)
+            self._ask(request, [answer.fileno()], every)
             answer.seek(0)
-            return [(kind, path, size) for kind, path, size in json.load(answer)]
+            return json.load(answer)
 
     def look_up(self, lower_dirs: Sequence[Path], path: str) -> os.stat_result | None:
         """As `overlay.stat_path`, but for the owners, which are the container's ids. Raises `StoreError`."""

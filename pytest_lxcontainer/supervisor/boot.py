@@ -209,8 +209,9 @@ class Boot:
     def ended(self) -> bool:
         """Whether the monitor has ended; reaps it."""
         if self.monitor_code is None:
-            pid, status = os.waitpid(self.monitor, os.WNOHANG)
+            pid, status, usage = os.wait4(self.monitor, os.WNOHANG)
             if pid:
+                self.spent.add(usage)  # init's too, and its children's: the monitor has waited for it
                 self.monitor_code = os.waitstatus_to_exitcode(status)
         return self.monitor_code is not None
 

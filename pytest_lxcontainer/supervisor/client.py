@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 from ..container.backend import LOG_KEPT, ExecSpec, Remains, Status
 from ..container.demand import Demand
 from ..container.spec import ContainerSpec
-from ..container.stats import Stats
+from ..container.stats import Samples, Stats, Usage
 from ..container.toolbox import Tools
 from ..errors import LxContainerError, SupervisorError
 from . import protocol
@@ -178,11 +178,12 @@ class SupervisorClient(WorkClient, ControlClient, NetworkClient, KeepClient):
             raise
         return ExecConnection(self, connection)
 
-    def logs(self, name: str, since: float = 0.0) -> bytes:
+    def logs(self, name: str, since: float = 0.0, last: int | None = None) -> bytes:
         """See `Backend`."""
         message = {"do": "logs", "name": name, "since": since}
         with self._request(message) as (value, fds), os.fdopen(fds[0], "rb") as file:
-            file.seek(value["offset"])
+            size = os.fstat(fds[0]).st_size
+            file.seek(value["offset"] if last is None else max(value["offset"], size - last))
             return file.read()
 
     def _part_with(self, how: str, name: str) -> Remains | None:
@@ -191,7 +192,7 @@ class SupervisorClient(WorkClient, ControlClient, NetworkClient, KeepClient):
                 return None
             with os.fdopen(fds[0], "rb") as file:
                 file.seek(max(0, os.fstat(fds[0]).st_size - LOG_KEPT))
-                return Remains(_status(value), file.read())
+                return Remains(_status(value["status"]), file.read(), Usage.from_dict(value["usage"]))
 
     def stats(self, name: str) -> Stats:
         """See `Backend`."""
@@ -201,6 +202,18 @@ class SupervisorClient(WorkClient, ControlClient, NetworkClient, KeepClient):
         """See `Backend`."""
         answer = self._ask("tools")
         return Tools(answer["directory"], tuple(answer["shell"]))
+
+    def usage(self, name: str) -> Usage:
+        """See `Backend`."""
+        return Usage.from_dict(self._ask("usage", name=name))
+
+    def begin_sampling(self) -> None:
+        """See `Backend`."""
+        self._ask("begin_sampling")
+
+    def samples(self) -> dict[str, Samples]:
+        """See `Backend`."""
+        return {name: Samples(*map(tuple, series)) for name, series in self._ask("samples").items()}
 
     def names(self) -> dict[str, Any]:
         """See `Backend`."""
@@ -218,6 +231,11 @@ class SupervisorClient(WorkClient, ControlClient, NetworkClient, KeepClient):
     def diff(self, name: str, since: Sequence[str]) -> list[tuple[str, str, int]]:
         """See `Backend`."""
         return [(kind, path, size) for kind, path, size in self._ask("diff", name=name, since=list(since))]
+
+    def changes(self, name: str, since: Sequence[str], bounds: Mapping[str, Any]) -> dict[str, Any]:
+        """See `Backend`."""
+        found: dict[str, Any] = self._ask("changes", name=name, since=list(since), bounds=dict(bounds))
+        return found
 
     def _ask(self, operation: str, **fields: Any) -> Any:
         with self._request({"do": operation, **fields}) as (value, _):

@@ -22,7 +22,7 @@ from ..container.mount_entries import entries
 from ..container.process_tree import kill_tree
 from ..container.seccomp import program
 from ..container.spec import ContainerSpec
-from ..container.stats import Processes, read_stats
+from ..container.stats import Processes, Usage, read_stats, usage_in, usage_of
 from ..container.target import Target
 from ..network.isolation import admit, confine, expel
 from ..rootfs.mount_points import MountPoint, Wanted
@@ -63,8 +63,7 @@ class Life:
         self.directory = reserved.directory
         self.files = reserved.files
         self.idmap = reserved.idmap
-        self.address = reserved.address
-        self.creator = reserved.creator
+        self.address, self.creator = reserved.address, reserved.creator
         self.exit_code: int | None = None
         self.reason = ""
         self.record = Record(time.time())
@@ -81,8 +80,9 @@ class Life:
         """What is on top of its layers for its mounts."""
         self._means = means
         self._phase = "STOPPED"
-        self._killed = False
-        self._is_beginning = False
+        self._killed = self._is_beginning = False
+        self._used = Usage()
+        """What its last start that has ended used."""
         self._admitted: frozenset[IPv4Address] | None = None
         """Whom it was to reach when it was wired, which it has not been yet in this start if there is none."""
         self._log = LxcLog(self.files / "lxc.log")
@@ -334,11 +334,21 @@ class Life:
         self.record.end()
         self.freezing.end()
         self._note_end(boot)
+        self._note_usage(boot)
         self._ignore(boot.output, boot.monitor_pidfd)
         boot.close()
         self._leave_network()
         self._leftovers.remove_cgroups()
         self.console.hang_up()
+
+    def _note_usage(self, boot: Boot) -> None:
+        own = self._own(boot)
+        if "" in own and self._memory.above is not None:
+            # On v2 what those that LXC makes, and has removed, count is counted above them too.
+            own[""] = self._memory.above
+        used = usage_in(own)
+        # LXC has removed what is not on v2, nor made by us.
+        self._used = used if used.cpu_time is not None else Usage(None, boot.spent.user + boot.spent.system)
 
     def _note_end(self, boot: Boot) -> None:
         self.exit_code = self._log.exit_code
@@ -477,6 +487,14 @@ class Life:
         boot = self.running()
         assert boot.init is not None and boot.entry is not None  # running implies it
         return read_stats(Processes(boot.init, boot.entry, boot.spent), boot.cgroups, self.host.limits_apply)
+
+    def usage(self) -> Usage:
+        """What it has used in its last start."""
+        boot = self.boot
+        if boot is None or boot.init is None or boot.entry is None:
+            return self._used
+        used = usage_in(self._own(boot))
+        return used if used.cpu_time is not None else usage_of(Processes(boot.init, boot.entry, boot.spent))
 
     def own_cgroups(self) -> dict[str, Path]:
         """Its cgroups that hold nothing else, by v1 controller (``""``: unified); it must be running."""

@@ -23,6 +23,7 @@ from .loop import Loop, until_gone, wait
 from .pool import Pool
 from .protocol import Message
 from .run import Run
+from .sampling import Sampling
 from .shares import Shares
 from .snapshots import Snapshots
 from .spares import Spares
@@ -37,7 +38,7 @@ _STAYS = "stays"
 _LINGER, _LOOKS = 2.0, 4
 """Seconds that a run without an owner stays when nothing is left in it, and looks at that meanwhile."""
 
-_ANY_TIME = frozenset({"status", "logs", "stats", "release", "destroy"})
+_ANY_TIME = frozenset({"status", "logs", "stats", "usage", "release", "destroy"})
 """What need not wait for a container that somebody holds."""
 
 
@@ -54,6 +55,7 @@ class Server:
         self._spares = Spares(run, self._snapshots, loop)
         self._pool = Pool(self._spares, loop)
         self._keeping = Keeping(run, loop)
+        self._sampling = Sampling(run, loop)
         self._loop = loop
         self._listener = listener
         self._owner_pidfd = owner_pidfd
@@ -76,6 +78,9 @@ class Server:
             "exec": self._exec,
             "logs": self._logs,
             "stats": self._stats,
+            "usage": self._usage,
+            "begin_sampling": self._begin_sampling,
+            "samples": self._samples,
             "follow": self._follow,
             "work": self._work,
             "mount": self._mount,
@@ -85,6 +90,7 @@ class Server:
             "snapshot": self._snapshot,
             "restore": self._restore,
             "diff": self._diff,
+            "changes": self._changes,
             "stay": self._stay,
             "keep": self._keep,
             "list": self._list,
@@ -253,6 +259,7 @@ class Server:
     async def _start(self, call: _Call) -> Any:
         life = self._run.life(call.message["name"])
         await start(self._run, life, self._loop, call.message["timeout"])
+        self._sampling.note(life)
         return asdict(life.status())
 
     async def _status(self, call: _Call) -> Any:
@@ -265,6 +272,7 @@ class Server:
 
     async def _stop(self, call: _Call) -> Any:
         life = self._run.life(call.message["name"])
+        self._sampling.note(life, last=True)
         await life.stop(call.message["timeout"])
         return asdict(life.status())
 
@@ -279,8 +287,9 @@ class Server:
         if life is None:
             return None
         life.notice_end()
+        self._sampling.note(life, last=True)
         call.reply_fds = [self._log_of(life)]
-        return asdict(life.status())
+        return {"status": asdict(life.status()), "usage": asdict(life.usage())}
 
     async def _freeze(self, call: _Call) -> Any:
         self._run.life(call.message["name"]).freeze(call.message["frozen"])
@@ -334,6 +343,17 @@ class Server:
 
     async def _stats(self, call: _Call) -> Any:
         return self._run.life(call.message["name"]).stats()
+
+    async def _usage(self, call: _Call) -> Any:
+        life = self._run.life(call.message["name"])
+        life.notice_end()
+        return asdict(life.usage())
+
+    async def _begin_sampling(self, call: _Call) -> Any:
+        self._sampling.begin()
+
+    async def _samples(self, call: _Call) -> Any:
+        return self._sampling.to_plain()
 
     async def _follow(self, call: _Call) -> Any:
         life = self._run.life(call.message["name"])
@@ -390,6 +410,10 @@ class Server:
 
     async def _diff(self, call: _Call) -> Any:
         return await self._snapshots.differences(self._run.life(call.message["name"]), call.message["since"])
+
+    async def _changes(self, call: _Call) -> Any:
+        message = call.message
+        return await self._snapshots.changes(self._run.life(message["name"]), message["since"], message["bounds"])
 
 
 class _Call:

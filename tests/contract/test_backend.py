@@ -145,7 +145,8 @@ class TestLife:
         name = bench.start("echo last words; sleep 1000")
         wait_for_log(bench, name, b"last words\n")
         status = bench.backend.status(name)
-        assert bench.backend.destroy(name) == Remains(status, b"last words\n")
+        used = bench.backend.usage(name)
+        assert bench.backend.destroy(name) == Remains(status, b"last words\n", used)
 
     def test_so_does_one_that_had_ended(self, bench: Bench) -> None:
         name = bench.start("echo last words; exit 3")

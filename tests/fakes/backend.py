@@ -21,7 +21,8 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ from pytest_lxcontainer.container.files import Root, perform
 from pytest_lxcontainer.container.process_tree import kill_tree
 from pytest_lxcontainer.container.pty import take_control
 from pytest_lxcontainer.container.spec import ContainerSpec
-from pytest_lxcontainer.container.stats import InterfaceStats, Stats
+from pytest_lxcontainer.container.stats import InterfaceStats, Samples, Stats, Usage
 from pytest_lxcontainer.container.toolbox import Tools
 from pytest_lxcontainer.container.transfer import Transfer, Transfers
 from pytest_lxcontainer.container.units import ByteSize
@@ -49,6 +50,8 @@ from pytest_lxcontainer.errors import (
     NotRunningError,
     WaitTimeoutError,
 )
+from pytest_lxcontainer.rootfs.changes import Bounds, changes
+from pytest_lxcontainer.rootfs.made import Made
 
 from .control import FakeControl
 from .network_control import FakeNetworkControl
@@ -72,6 +75,7 @@ class FakeBackend(FakeControl, FakeNetworkControl, Transfers):
         self._shared: dict[str, _Shared] = {}
         self._settled = threading.Condition()
         self.specs: list[ContainerSpec] = []
+        self._samples: dict[str, list[tuple[float, int, float]]] | None = None
 
     def __enter__(self) -> FakeBackend:
         return self
@@ -133,7 +137,9 @@ class FakeBackend(FakeControl, FakeNetworkControl, Transfers):
         return remains
 
     def start(self, name: str, timeout: float) -> Status:
-        return self._of(name).start()
+        status = self._of(name).start()
+        self._sample(name)
+        return status
 
     def status(self, name: str) -> Status:
         return self._of(name).status()
@@ -142,6 +148,7 @@ class FakeBackend(FakeControl, FakeNetworkControl, Transfers):
         self._of(name).running().send_signal(signal)
 
     def stop(self, name: str, timeout: float) -> Status:
+        self._sample(name)
         return self._of(name).stop(timeout)
 
     def destroy(self, name: str) -> Remains | None:
@@ -154,8 +161,9 @@ class FakeBackend(FakeControl, FakeNetworkControl, Transfers):
     def _remains(self, name: str) -> Remains | None:
         if name not in self._containers:
             return None
+        self._sample(name)
         container = self._containers[name]
-        return Remains(container.status(), container.log.since(0.0)[-LOG_KEPT:])
+        return Remains(container.status(), container.log.since(0.0)[-LOG_KEPT:], self.usage(name))
 
     def freeze(self, name: str) -> None:
         self._of(name).freeze(True)
@@ -174,14 +182,30 @@ class FakeBackend(FakeControl, FakeNetworkControl, Transfers):
         os.set_blocking(master, False)
         return master
 
-    def logs(self, name: str, since: float = 0.0) -> bytes:
-        return self._of(name).log.since(since)
+    def logs(self, name: str, since: float = 0.0, last: int | None = None) -> bytes:
+        written = self._of(name).log.since(since)
+        return written if last is None else written[-last:]
 
     def stats(self, name: str) -> Stats:
         container = self._of(name)
         container.running()
         networks = {"eth0": InterfaceStats()} if container.ips else {}
         return Stats("fake", memory_usage=ByteSize(1), pids=1, networks=networks)
+
+    def usage(self, name: str) -> Usage:
+        self._of(name)
+        return Usage(memory_peak=ByteSize(1), cpu_time=0.0)
+
+    def begin_sampling(self) -> None:
+        self._samples = self._samples or {}
+
+    def samples(self) -> dict[str, Samples]:
+        return {name: Samples(*zip(*taken, strict=True)) for name, taken in (self._samples or {}).items()}
+
+    def _sample(self, name: str) -> None:
+        """A made-up one of what runs, at each moment that the supervisor would take one for sure."""
+        if self._samples is not None and name in self._containers and self.status(name).state != "STOPPED":
+            self._samples.setdefault(name, []).append((time.monotonic(), 1, 0.0))
 
     def follow(self, name: str, since: float = 0.0, *, this_start: bool = False) -> FakeFollowing:
         container = self._of(name)
@@ -237,6 +261,17 @@ class FakeBackend(FakeControl, FakeNetworkControl, Transfers):
         changed = [path for path in old.keys() | new.keys() if old.get(path) != new.get(path) and path not in ours]
         kinds = {path: "added" if path not in old else "changed" if path in new else "deleted" for path in changed}
         return [(kinds[path], path, len(new.get(path) or b"")) for path in sorted(changed)]
+
+    def changes(self, name: str, since: Sequence[str], bounds: Mapping[str, Any]) -> dict[str, Any]:
+        container = self._of(name)
+        with ExitStack() as stack:
+            stacks = []
+            for paths in (self._own(since)[-1:], [str(container.root)]):
+                stacks.append([os.open(path, os.O_RDONLY | os.O_DIRECTORY) for path in paths])
+                for fd in stacks[-1]:
+                    stack.callback(os.close, fd)
+            made = Made.of((), (container.spec.cwd,), os.geteuid(), os.getegid())
+            return changes(*stacks, made, Bounds(**bounds))
 
     def _own(self, lower_dirs: Sequence[str]) -> list[str]:
         """Those that `snapshot` made; each holds everything."""

@@ -27,10 +27,13 @@ WITH_XDIST = ["test_many.py", "test_run_scope.py", "test_xdist.py", "test_xdist_
 collect_ignore = [] if importlib.util.find_spec("xdist") else WITH_XDIST
 
 
+_OPTIONS = "IMAGE PULL PLATFORM TIMEOUT LOCK LOCK_UPDATE POOL ON_FAILURE DURATIONS REPORT".split()
+
+
 @pytest.fixture(autouse=True)
 def _clean_environment(leaks: Leaks, monkeypatch: pytest.MonkeyPatch, store: Path) -> None:
     """Every run here has the store of all tests, leaves the host as it was, and hears from its test alone."""
-    for name in ("IMAGE", "PULL", "PLATFORM", "TIMEOUT", "LOCK", "LOCK_UPDATE", "POOL", "ON_FAILURE"):
+    for name in _OPTIONS:
         monkeypatch.delenv(f"LXCONTAINER_{name}", raising=False)
     monkeypatch.setenv("LXCONTAINER_STORE", str(store))
 
