@@ -56,6 +56,7 @@ def record(pruned: Pruned) -> dict[str, Any]:
     return {
         "images": [{"reference": str(each.reference), "platform": str(each.platform)} for each in pruned.images],
         "templates": [{"key": each.key, "title": each.title} for each in pruned.templates],
+        "saved": [{"id": each.id, "test": each.test} for each in pruned.saved],
         "blobs": [str(digest) for digest in pruned.blobs],
         "layers": list(pruned.layers),
         "unfinished": [str(path) for path in pruned.unfinished],
@@ -77,6 +78,7 @@ def lines(pruned: Pruned) -> Iterator[str]:
     """What went, a line each."""
     yield from (f"untagged: {image.reference.familiar}" for image in pruned.images)
     yield from (f"deleted: template {template.title}" for template in pruned.templates)
+    yield from (f"deleted: saved test {each.id}" for each in pruned.saved)
     yield from (f"deleted: {digest}" for digest in pruned.blobs)
     yield from (f"deleted: layer {key}" for key in pruned.layers)
     yield from (f"deleted: unfinished {path.name}" for path in pruned.unfinished)

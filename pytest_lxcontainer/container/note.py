@@ -12,14 +12,25 @@ from ..image.digest import Digest
 from ..image.image import Image
 from ..image.name import parse_name
 from ..image.platform import Platform
+from .settings import ContainerSettings
 from .traits import Traits
 
-_IMAGE, _PORTS, _SHELL, _HOME = "image", "ports", "shell", "home"
+_IMAGE, _PORTS, _SHELL, _HOME, _SETTINGS = "image", "ports", "shell", "home", "settings"
+
+_OF_AN_IMAGE = ("command", "entrypoint", "env", "user", "cwd", "labels", "ports")
+"""Settings that an image made of the container has, too."""
 
 
 def to_note(image: Image, traits: Traits) -> dict[str, Any]:
     """*image* and what does not change of *traits*, for `from_note`."""
-    return {_IMAGE: _plain_image(image), _PORTS: traits.ports, _SHELL: traits.shell, _HOME: traits.home}
+    wanted = traits.settings
+    return {
+        _IMAGE: _plain_image(image),
+        _PORTS: traits.ports,
+        _SHELL: traits.shell,
+        _HOME: traits.home,
+        _SETTINGS: {name: getattr(wanted, name) for name in _OF_AN_IMAGE} if wanted else None,
+    }
 
 
 def from_note(note: Mapping[str, Any]) -> tuple[Image, Traits]:
@@ -28,7 +39,11 @@ def from_note(note: Mapping[str, Any]) -> tuple[Image, Traits]:
     check = image.config.healthcheck
     healthcheck = check if check and check.is_enabled else None
     return image, Traits(
-        ports=tuple(note[_PORTS]), healthcheck=healthcheck, shell=tuple(note[_SHELL]), home=str(note[_HOME])
+        ports=tuple(note[_PORTS]),
+        healthcheck=healthcheck,
+        shell=tuple(note[_SHELL]),
+        home=str(note[_HOME]),
+        settings=ContainerSettings.of(**note[_SETTINGS]) if note.get(_SETTINGS) else None,
     )
 
 

@@ -20,6 +20,9 @@ class Part:
     is_first = True
     """Whether no other process had it before."""
 
+    is_stand_in = False
+    """Whether something that only waits runs in place of its own command: of what was saved when it had ended."""
+
     def __init__(self, backend: Backend, spec: ContainerSpec, image: Image, traits: Traits = Traits()) -> None:
         self._backend = backend
         self._spec = spec

@@ -98,6 +98,7 @@ def traits_of(
         shell=image.config.shell,
         home=dict(spec.env).get("HOME", "/"),
         observer=observer,
+        settings=wanted,
     )
 
 

@@ -115,6 +115,10 @@ def changes_of(container: Snapshots, bounds: Mapping[str, Any]) -> dict[str, Any
     return container._backend.changes(container.id, lower_dirs, bounds)
 
 
-def seal(container: Snapshots, directory: Path) -> None:
-    """Copy what *container* has written into *directory*, which is empty, as a layer above those of its image."""
-    container._timed("snapshot", partial(container._backend.snapshot, container.id, str(directory)))
+def seal(container: Snapshots, directory: Path) -> tuple[Path, ...]:
+    """Copy what *container* has written into *directory*, which is empty, as a layer above those of its image.
+
+    Returns all its layers then, base first, *directory* last.
+    """
+    sealed = container._timed("snapshot", partial(container._backend.snapshot, container.id, str(directory)))
+    return tuple(map(Path, sealed))

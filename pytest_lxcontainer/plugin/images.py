@@ -147,10 +147,13 @@ def _known(config: pytest.Config, image: str) -> str:
         name = parse_name(image)
         if not isinstance(name, Reference):
             return name.familiar
+        images = ImageStore(Layout(settings.store))
+        record = images.find_record(name, settings.platform)
+        if record and record.local:
+            return full_name(name, record.digest)
         pinned = uses.pin(name)
     except LxContainerError as error:
         return f"{image} ({error.message})"
-    record = ImageStore(Layout(settings.store)).find_record(pinned, settings.platform)
     if pinned.digest:
         return full_name(name, pinned.digest)
     return full_name(name, record.resolved) if record else f"{name.familiar} (not pulled yet)"

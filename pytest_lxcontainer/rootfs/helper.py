@@ -28,6 +28,7 @@ from .made import Made
 from .measure import size_on_disk
 from .messages import Message, describe, receive, send
 from .overlay import content_in, status_in
+from .pack import pack
 from .removal import remove_entry
 from .seal import seal
 from .unpack import unpack
@@ -171,6 +172,12 @@ def _seal(request: Message, fds: Sequence[int], lower: LowerDirs) -> Message:
     return {}
 
 
+def _pack(_: Message, fds: Sequence[int], __: LowerDirs) -> Message:
+    source_fd, target_fd = fds
+    packed = pack(source_fd, target_fd)
+    return {"diff_id": str(packed.diff_id), "size": packed.size}
+
+
 def _compare(request: Message, fds: Sequence[int], lower: LowerDirs) -> Message:
     """The stacks come as positions among the lower dirs; a list of differences may not fit into a packet."""
     old, new = _stacks(request, lower)
@@ -210,6 +217,7 @@ _HANDLERS: dict[str, Callable[[Message, Sequence[int], LowerDirs], Message]] = {
     "measure": _measure,
     "make_dirs": _make_dirs,
     "seal": _seal,
+    "pack": _pack,
     "compare": _compare,
     "changes": _changes,
     "look_up": _look_up,

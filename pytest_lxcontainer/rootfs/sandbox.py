@@ -29,6 +29,7 @@ from .made import Made
 from .measure import size_on_disk
 from .messages import MAX_FDS, Message, rebuild, receive, send
 from .overlay import Overlay
+from .pack import Packed
 from .removal import remove_entry
 from .seal import seal
 from .unpacked import Unpacked
@@ -37,6 +38,7 @@ from .userns import write_maps
 LowerDirs: TypeAlias = Sequence[Path] | Callable[[], Sequence[Path]]
 
 _OPEN_DIR = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _PACKAGE_PARENT = str(Path(__file__).parents[2])
 # Isolated, so that neither PYTHON* variables nor the current directory say what runs with these rights; this
 # package before site-packages, so that both sides are of one version.
@@ -150,6 +152,16 @@ class Sandbox:
                 return
             with _store_errors(what), _opened(overlay.lower_dirs) as lower:
                 seal(source, destination, lower, made)
+
+    def pack(self, source: Path, target: Path) -> Packed:
+        """Write the layer in the directory *source* as a tar into *target*, a new file; see `pack.pack`.
+
+        Raises `UnsupportedImageError`, `StoreError`.
+        """
+        request = {"do": "pack", "what": f"packing {source}"}
+        with _opened([source]) as dirs, _opened([target], _NEW_FILE) as files:
+            packed = self._ask(request, [*dirs, *files])
+        return Packed(Digest.parse(packed["diff_id"]), packed["size"])
 
     def compare(self, old: Sequence[Path], new: Sequence[Path], made: Made) -> list[Difference]:
         """What turns the stack *old* into *new* (base first); see `diff.differences`. Raises `StoreError`."""
@@ -353,7 +365,7 @@ def _opened(paths: Sequence[Path], flags: int = _OPEN_DIR) -> Iterator[list[int]
         fds = []
         for path in paths:
             try:
-                fd = os.open(path, flags)
+                fd = os.open(path, flags, 0o600)
             except OSError as error:
                 raise StoreError(f"{path} cannot be opened: {error.strerror}") from error
             stack.callback(os.close, fd)

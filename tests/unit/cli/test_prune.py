@@ -55,5 +55,6 @@ def test_json_has_sizes_in_bytes() -> None:
         "layers": ["abcdefghijkl"],
         "unfinished": [],
         "templates": [],
+        "saved": [],
         "size": 3 << 20,
     }
