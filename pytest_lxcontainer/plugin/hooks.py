@@ -14,6 +14,7 @@ from .options import chosen_images
 from .provisioning import begin, close
 from .reset import reset_for
 from .run import RUN, SharedRun, end_run, ended_by
+from .shell import offer_shell
 from .terminal import close_terminal, open_terminal
 
 _MARKER = (
@@ -25,6 +26,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marker, and the hook that only exists with xdist."""
     config.addinivalue_line("markers", _MARKER)
     config.stash[RUN] = SharedRun.of(config)
+    offer_shell(config)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
