@@ -15,6 +15,7 @@ from .options import chosen_images
 from .provisioning import begin, close
 from .reset import reset_for
 from .run import RUN, SharedRun, end_run, ended_by, supervisor_of
+from .shell import offer_shell
 from .terminal import close_terminal, open_terminal
 from .times import note_times
 
@@ -29,6 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
     register(config)
     config.stash[RUN] = SharedRun.of(config)
     note_times(config)
+    offer_shell(config)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -48,6 +48,8 @@ _WITHOUT_CONTAINERS = ("image", "durations", "report")
 """Options that need no store nor registry to be looked at."""
 _UPDATE_HELP = "ask what the tags that are used name now, and pin them to that in the file of --lxc-lock"
 
+_SHELL_HELP = "on a failure, open a shell in the test's container before its teardown (not with -n)"
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the plugin's options."""
@@ -65,6 +67,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         kind: Literal["linelist", "string"] = "linelist" if repeatable else "string"
         parser.addini(f"lxc_{name}", text, type=kind, default=None)
     group.addoption("--lxc-lock-update", dest="lxc_lock_update", action="store_true", help=_UPDATE_HELP)
+    group.addoption("--lxc-shell", dest="lxc_shell", action="store_true", help=_SHELL_HELP)
 
 
 def chosen_images(config: pytest.Config) -> list[str]:
