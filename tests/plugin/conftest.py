@@ -23,8 +23,12 @@ from ..fakes.registry import FakeRegistry
 from ..system.leaks import Leaks
 
 # A suite without xdist has nothing to say about it.
-WITH_XDIST = ["test_many.py", "test_run_scope.py", "test_xdist.py", "test_xdist_images.py"]
-collect_ignore = [] if importlib.util.find_spec("xdist") else WITH_XDIST
+WITH_XDIST = ["test_many.py", "test_report_xdist.py", "test_run_scope.py", "test_xdist.py", "test_xdist_images.py"]
+WITH_HTML = ["test_report_html.py"]
+collect_ignore = [
+    *([] if importlib.util.find_spec("xdist") else WITH_XDIST),
+    *([] if importlib.util.find_spec("pytest_html") else WITH_HTML),
+]
 
 
 _OPTIONS = ["IMAGE", "PULL", "PLATFORM", "TIMEOUT", "LOCK", "LOCK_UPDATE", "POOL", "ON_FAILURE", "DURATIONS", "REPORT"]
