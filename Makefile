@@ -59,6 +59,11 @@ test-with-registry:
 	$(call tox-if-there,13,py313-newest-plain,tests -m "not exhaustive")
 	scripts/as-user python -m pytest -p no:cacheprovider tests/system
 
+.PHONY: screenshots
+screenshots: $(VENV)/.example ## Run the example project, and take pictures of the page of the run
+	$(BIN)/python -m pip install --quiet pytest-xdist
+	scripts/with-registry $(BIN)/python scripts/screenshots
+
 .PHONY: clean
 clean: ## Remove the virtual environment and what tools left
 	rm -rf $(VENV) .tox .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
