@@ -61,6 +61,11 @@ test-with-registry:
 	$(call tox-if-there,11,py311-newest-xdist,tests)
 	scripts/as-user python -m pytest -p no:cacheprovider -n 2 tests/system -m "not exhaustive"
 
+.PHONY: screenshots
+screenshots: $(VENV)/.example ## Run the example project, and take pictures of the page of the run
+	$(BIN)/python -m pip install --quiet pytest-xdist
+	scripts/with-registry $(BIN)/python scripts/screenshots
+
 .PHONY: clean
 clean: ## Remove the virtual environment and what tools left
 	rm -rf $(VENV) .tox .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from .journal import Batch
 
 PHASES = ("setup", "call", "teardown")
+_TEMPLATE = "template"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +114,29 @@ class Record:
         if outcome in ("failed", "error", "rerun"):
             test.failures.append(_failure(report, report.when or "call"))
 
-    def outermost(self) -> Iterable[Operation]:
-        """The operations without what was done for the sake of preparing a template, which is one of them."""
-        templates = [each for each in self.operations if each.name == "template"]
-        for each in self.operations:
-            if not any(_is_in(each, template) for template in templates):
-                yield each
+    def shown(self) -> list[Operation]:
+        """The operations without those that are part of another: of a wait, the commands that it ran.
+
+        Preparing a template has parts that are shown as well.
+        """
+        return [each for each, within in self._with_whole() if within in ("", _TEMPLATE)]
+
+    def outermost(self) -> list[Operation]:
+        """The operations without any that are part of another."""
+        return [each for each, within in self._with_whole() if not within]
+
+    def _with_whole(self) -> Iterator[tuple[Operation, str]]:
+        """Each operation, the last first, with the name of the one that it is part of, if it is.
+
+        In one thread parts end, and so are noted, before their whole.
+        """
+        under_way: dict[tuple[str, int], list[Operation]] = defaultdict(list)
+        for each in reversed(self.operations):
+            wholes = under_way[each.worker, each.thread]
+            while wholes and wholes[-1].begin >= each.begin + each.seconds / 2:
+                wholes.pop()
+            yield each, wholes[-1].name if wholes else ""
+            wholes.append(each)
 
 
 _OUTCOMES = ("", "passed", "skipped", "xfailed", "xpassed", "failed", "error")
@@ -146,8 +165,3 @@ def _failure(report: pytest.TestReport, phase: str) -> Failure:
     # Of containers there is more in `report.lxcontainer`.
     sections = [each for each in said if not (containers and each[0].startswith("lxc container"))]
     return Failure(phase, message.partition("\n")[0], text, sections, containers)
-
-
-def _is_in(operation: Operation, template: Operation) -> bool:
-    is_same = operation is template or (operation.worker, operation.thread) != (template.worker, template.thread)
-    return not is_same and template.begin <= operation.begin and operation.end <= template.end

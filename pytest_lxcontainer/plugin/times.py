@@ -119,7 +119,7 @@ class Summary(Times):
 
             terminalreporter.write_sep("=", title_of(self._count))
             verbose = self._config.get_verbosity() > 1
-            for line in listed(self._record.operations, self._count, verbose=verbose):
+            for line in listed(self._record.shown(), self._count, verbose=verbose):
                 terminalreporter.write_line(line)
         if self._said:
             terminalreporter.write_sep("-", self._said)

@@ -120,7 +120,9 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert match["anchor"] in _anchors(target), match[0]
 
 
-@pytest.mark.parametrize("option", ["image", "pull", "mirror", "platform", "lock", "store", "timeout"])
+@pytest.mark.parametrize(
+    "option", ["image", "pull", "mirror", "platform", "lock", "store", "timeout", "pool", "durations", "report"]
+)
 def test_every_option_is_documented(option: str) -> None:
     page = (ROOT / "docs" / "reference" / "options.md").read_text(encoding="utf-8")
     assert f"--lxc-{option}" in page and f"LXCONTAINER_{option.upper()}" in page

@@ -122,7 +122,7 @@ def test_always_pulling_asks_and_fetches_nothing_twice(
 def test_the_help_tells_of_every_option(inner: Inner) -> None:
     result = inner.run("--help")
     assert "--lxc-lock-update" in lines(result)
-    for name in ("image", "pull", "mirror", "platform", "lock", "store", "timeout"):
+    for name in ("image", "pull", "mirror", "platform", "lock", "store", "timeout", "durations", "report"):
         assert f"--lxc-{name}" in lines(result)
         assert f"lxc_{name} (" in lines(result)
     assert "@pytest.mark.container(image, **settings)" in lines(inner.run("--markers"))

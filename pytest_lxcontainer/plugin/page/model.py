@@ -58,14 +58,15 @@ class _Model:
         self._image_places = {each["key"]: place for place, each in enumerate(self._images)}
         workers = {each.worker for each in record.operations} | {each.worker for each in self._tests}
         self._workers = sorted(workers or {""}, key=lambda name: (len(name), name))
-        self._names = sorted({each.name for each in record.operations})
+        self._operations = sorted(record.shown(), key=lambda each: each.begin)
+        self._names = sorted({each.name for each in self._operations})
         self._of_container: dict[str, list[Operation]] = defaultdict(list)
-        for each in record.operations:
+        for each in self._operations:
             self._of_container[each.container].append(each)
 
     def to_dict(self, title: str, arguments: Sequence[str], ending: str) -> dict[str, Any]:
         """The whole."""
-        operations = sorted(self._record.operations, key=lambda each: each.seconds, reverse=True)[:MOST_OPERATIONS]
+        operations = sorted(self._operations, key=lambda each: each.seconds, reverse=True)[:MOST_OPERATIONS]
         failures = [self._failure(test, each) for test in self._tests for each in test.failures]
         return {
             "title": title,
@@ -80,12 +81,12 @@ class _Model:
             "containers": [self._container(each) for each in self._containers],
             "images": [self._image(each) for each in self._images],
             "operations": [self._operation(each) for each in sorted(operations, key=lambda each: each.begin)],
-            "operations_left_out": len(self._record.operations) - len(operations),
+            "operations_left_out": len(self._operations) - len(operations),
             "failures": fitted(failures),
         }
 
     def _length(self) -> float:
-        ends = [each.end for each in self._record.operations]
+        ends = [each.end for each in self._operations]
         ends += [each.begin + sum(each.phases.values()) for each in self._tests]
         return max(ends, default=0.0)
 
@@ -111,7 +112,7 @@ class _Model:
         operations = self._of_container[about["id"]]
         moments, memory, cpu = self._record.samples.get(about["id"], ([], [], []))
         ends = [each.end for each in operations if each.name in _ENDS]
-        begin = min([each.begin for each in operations] + list(moments[:1]))
+        begin = min([each.begin for each in operations] + list(moments[:1]), default=0.0)
         step = max(1, -(-len(moments) // max(8, MOST_SAMPLES // len(self._containers))))
         return {
             "id": about["id"],

@@ -93,9 +93,16 @@
 
   // small parts
   const swatch = (group) => h("i", { class: "swatch", vars: { "--c": color(group) }, "aria-hidden": "true" });
+  // Lines break where the parts of a name do.
+  const breakable = (text) => text.split(/(?<=[/_[,-]|::)/).flatMap((part, at) => (at ? [h("wbr"), part] : [part]));
+  function parted(id) {
+    // A parameter may have anything in it.
+    const bracket = id.indexOf("["), cut = id.lastIndexOf("::", bracket < 0 ? id.length : bracket);
+    return cut < 0 ? ["", id] : [id.slice(0, cut + 2), id.slice(cut + 2)];
+  }
   function nodeName(id) {
-    const cut = id.lastIndexOf("::");
-    return cut < 0 ? [id] : [h("span", { class: "path" }, id.slice(0, cut + 2)), h("span", {}, id.slice(cut + 2))];
+    const [path, name] = parted(id);
+    return [h("span", { class: "path" }, breakable(path)), h("wbr"), h("span", {}, breakable(name))];
   }
   const mark = (outcome) => h("span", { class: `mark ${outcome}` }, MARKS[outcome] || outcome || "not run");
   async function copy(text, button) {
@@ -164,7 +171,7 @@
     const waited = sum(run.tests.map((test) => test.waited)), total = sum(run.tests.map((test) => test.total));
     figure("Tests waited for containers", time(waited), total ? `${Math.round((100 * waited) / total)} % of the time that they took` : null);
     const slowest = [...run.tests].sort((a, b) => b.total - a.total)[0];
-    if (slowest) figure("Slowest test", time(slowest.total), link(`test-${slowest.place}`, slowest.id.split("::").slice(-1)[0]));
+    if (slowest) figure("Slowest test", time(slowest.total), link(`test-${slowest.place}`, breakable(parted(slowest.id)[1])));
     const longest = [...run.operations].sort((a, b) => b.length - a.length)[0];
     if (longest) figure("Slowest operation", time(longest.length), `${longest.name} ${longest.container >= 0 ? run.containers[longest.container].id : longest.subject}`);
     const notes = $("#notes");
@@ -193,7 +200,7 @@
       return head;
     });
     function sort(at) {
-      descending = sortBy === at ? !descending : columns[at].class === "num";
+      descending = sortBy === at ? !descending : (columns[at].class || "").startsWith("num");
       sortBy = at;
       refresh();
     }
@@ -297,7 +304,7 @@
       { title: "Total", value: (test) => test.total, class: "num", cell: (test) => time(test.total) },
       { title: "Waited", value: (test) => test.waited, class: "num", cell: (test) => (test.waited ? time(test.waited) : "·"), cellClass: (test) => (test.waited ? "num" : "num zero") },
       { title: "for", cell: stack },
-      ...usedGroups.map((group) => ({ title: label(group), value: (test) => test.groups[group] || 0, class: "num", cell: (test) => (test.groups[group] ? time(test.groups[group]) : "·"), cellClass: (test) => `num narrow-hidden${test.groups[group] ? " quiet" : " zero"}` })),
+      ...usedGroups.map((group) => ({ title: label(group), value: (test) => test.groups[group] || 0, class: "num fine narrow-hidden", cell: (test) => (test.groups[group] ? time(test.groups[group]) : "·"), cellClass: (test) => `num fine narrow-hidden${test.groups[group] ? " quiet" : " zero"}` })),
     ].filter(Boolean);
     const detail = (test) => [
       test.failures.length ? h("p", {}, test.failures.map((failure) => [link(`failure-${failure.place}`, `Why it failed in ${failure.phase}`), " "])) : null,

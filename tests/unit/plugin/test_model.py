@@ -48,13 +48,29 @@ def test_preparing_a_template_is_one_wait() -> None:
     record = made_up(1, failures=0)
     (test,) = record.tests
     record.operations = [
-        operation("template", 0, 10, container="", test=test),
         operation("start", 1, 2, test=test),
+        operation("template", 0, 10, container="", test=test),
         operation("start", 11, 1, container="redis-2", test=test),
     ]
     model = model_of(record, title="", arguments=[])
     names = model["names"]
+    assert [names[each[0]] for each in model["operations"]] == ["template", "start", "start"]
     assert model["tests"][0]["waits"] == {names.index("template"): 10_000.0, names.index("start"): 1000.0}
+
+
+def test_the_commands_of_a_wait_are_part_of_it() -> None:
+    record = made_up(1, failures=0)
+    (test,) = record.tests
+    record.operations = [
+        operation("exec", 0.9999, 1, test=test),
+        operation("exec", 2.5, 1, test=test, thread=2),
+        operation("exec", 3, 1, test=test),
+        operation("ready", 1, 5, test=test),
+        operation("exec", 6.0001, 1, test=test),
+    ]
+    assert [each.name for each in record.shown()] == ["exec", "ready", "exec"]
+    model = model_of(record, title="", arguments=[])
+    assert sum(model["tests"][0]["waits"].values()) == pytest.approx(6000)
 
 
 def test_it_is_plain_and_tells_all_of_each() -> None:

@@ -20,11 +20,6 @@ pytestmark = pytest.mark.exhaustive
 Show = Callable[[Record], Chromium]
 
 
-@pytest.fixture(autouse=True)
-def _clean_environment() -> None:
-    """Nothing here has a container, nor a store."""
-
-
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
     if PROGRAM is None:
