@@ -31,7 +31,7 @@ class Running:
     """The containers of the store at *layout*; a context manager, which closes the connections to their supervisors."""
 
     def __init__(self, layout: Layout) -> None:
-        self._layout = layout
+        self.layout = layout
         self._clients: dict[str, SupervisorClient] = {}
 
     def __enter__(self) -> Running:
@@ -48,7 +48,7 @@ class Running:
 
     def list(self) -> list[Listed]:
         """All of them, the one that was made last, first; those of dead runs are not there any more."""
-        return list_runs(self._layout.runs_dir)
+        return list_runs(self.layout.runs_dir)
 
     def find(self, text: str) -> Listed:
         """The one that *text* names: by its name, or by the beginning of its id.
@@ -70,7 +70,7 @@ class Running:
     def client(self, run_id: str) -> SupervisorClient:
         """The way to the supervisor of a run that lives."""
         if run_id not in self._clients:
-            self._clients[run_id] = SupervisorClient(run_id, self._layout.runs_dir, Owner.nobody())
+            self._clients[run_id] = SupervisorClient(run_id, self.layout.runs_dir, Owner.nobody())
         return self._clients[run_id]
 
     def container(self, listed: Listed) -> Container:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from .found import awake, running_containers
+from .found import awake, found_anything, running_containers
 
 if TYPE_CHECKING:
-    from ..running import Running
+    from ..container.container import Container
+    from ..store.saved import SavedTest
     from .grammar import Commands
 
 
@@ -27,18 +29,38 @@ def add_to(commands: Commands) -> None:
     parser.add_argument("id", metavar="ID", help="a container's id or name, or the id of a saved test")
     parser.add_argument("name", nargs="?", metavar="NAME", help="which of a saved test's containers")
     parser.add_argument("-u", "--user", metavar="USER", help="name or id (default: the container's)")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, usage_error=parser.error)
 
 
 def run(options: argparse.Namespace) -> int:
     """Open it; returns what it ended with."""
+    from ..store.saved import SavedTest
+
     with running_containers() as running:
-        return _enter_container(running, options)
+        found = found_anything(running, options.id)
+        if isinstance(found, SavedTest):
+            return _enter_saved(found, options)
+        if options.name:
+            options.usage_error("NAME is for saved tests; the container is named by its ID already")
+        with awake(running, running.peers(found)):
+            return _enter(running.container(found), options.user)
 
 
-def _enter_container(running: Running, options: argparse.Namespace) -> int:
-    found = running.find(options.id)
-    with awake(running, running.peers(found)):
-        if sys.stdin.isatty():
-            print(f"In container {found.name} of {found.spec.image}; leave it with Ctrl-D or exit.", file=sys.stderr)
-        return running.container(found).shell(user=options.user)
+def _enter_saved(saved: SavedTest, options: argparse.Namespace) -> int:
+    """Run all that the test had, for as long as a shell in one of them lasts."""
+    from ..provision import Provisioner
+    from ..settings import Settings
+
+    with Provisioner(Settings.from_environment()) as provisioner:
+        containers = provisioner.run_saved(saved, options.name)
+        return _enter(next(iter(containers.values())), options.user)
+
+
+def _enter(container: Container, user: str | None) -> int:
+    if sys.stdin.isatty():
+        print(
+            f"In container {container.name} of {container.image.title}; leave it with Ctrl-D or exit.", file=sys.stderr
+        )
+        if container.is_stand_in:
+            print(f"Its own command does not run: {shlex.join(container.command)}", file=sys.stderr)
+    return container.shell(user=user)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ..container.container import Container
     from ..running import Running
+    from ..store.saved import SavedTest
     from ..supervisor.record import Listed
 
 CONTAINER_HELP = "a container's name, or the beginning of its id"
@@ -30,6 +31,22 @@ def found_container(text: str) -> Iterator[Container]:
     """The one container that *text* names; `ContainerNotFoundError` where there is none. It stays as it is."""
     with running_containers() as running:
         yield running.container(running.find(text))
+
+
+def found_anything(running: Running, text: str) -> Listed | SavedTest:
+    """The container that *text* names, or the saved test; `ContainerNotFoundError` where there is neither."""
+    from ..errors import ContainerNotFoundError
+    from ..store.saved import SavedStore
+
+    try:
+        return running.find(text)
+    except ContainerNotFoundError as no_container:
+        if no_container.details:  # there are several
+            raise
+        try:
+            return SavedStore(running.layout).find(text)
+        except ContainerNotFoundError as no_test:
+            raise (no_test if no_test.details else no_container) from None
 
 
 @contextmanager

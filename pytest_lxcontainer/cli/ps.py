@@ -13,6 +13,7 @@ from .found import running_containers
 from .table import age, print_table
 
 if TYPE_CHECKING:
+    from ..store.saved import SavedTest
     from ..supervisor.record import Listed
     from .grammar import Commands
 
@@ -39,8 +40,12 @@ def add_to(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the containers, the one that was made last, first."""
+    from ..store.saved import SavedStore
+
     with running_containers() as running:
         records = [described(each) for each in running.list() if options.all or _runs(each)]
+        if options.all:
+            records += map(described_test, SavedStore(running.layout).list())
     if options.json:
         print(json.dumps(records, indent=2))
     elif options.quiet:
@@ -76,6 +81,28 @@ def described(each: Listed) -> dict[str, Any]:
     }
 
 
+def described_test(saved: SavedTest) -> dict[str, Any]:
+    """A saved test, in the same words: *name* is those of all its containers, and nothing of it runs."""
+    names, images = ([*dict.fromkeys(words)] for words in zip(*((c.name, c.image) for c in saved.containers)))
+    return {
+        "id": saved.id,
+        "name": ",".join(names),
+        "image": ",".join(images),
+        "command": [],
+        "state": "SAVED",
+        "exit_code": None,
+        "reason": saved.reason,
+        "ips": [],
+        "pid": None,
+        "created": saved.saved_at,
+        "started": None,
+        "ended": None,
+        "kept": saved.saved_at,
+        "test": saved.test,
+        "run": None,
+    }
+
+
 def _test_of(each: Listed) -> str:
     """The test, or module ..., that has it: the last word of its group where that is a node id of pytest's."""
     last = each.spec.group[-1] if len(each.spec.group) > 1 else ""
@@ -105,7 +132,8 @@ def shortened(text: str, width: int | None) -> str:
 def status(record: dict[str, Any], now: float) -> str:
     """As Docker words it: ``Up 3 minutes``, ``Exited (1) 2 hours ago``; ``Kept 2 hours ago`` for a failed test's."""
     if record["kept"]:
-        return f"Kept {age(now - record['kept'])} ago"
+        word = "Saved" if record["state"] == "SAVED" else "Kept"
+        return f"{word} {age(now - record['kept'])} ago"
     if record["state"] in _RUNNING and record["started"]:
         paused = " (Frozen)" if record["state"] == "FROZEN" else ""
         return f"Up {age(now - record['started'])}{paused}"

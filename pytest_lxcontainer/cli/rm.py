@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import AlreadyRunningError
 from .each import for_each
-from .found import CONTAINER_HELP, running_containers
+from .found import CONTAINER_HELP, found_anything, running_containers
 
 if TYPE_CHECKING:
     from ..running import Running
@@ -20,7 +20,7 @@ def add_to(commands: Commands) -> None:
         "rm",
         help="remove containers",
         description="Remove containers with all their files: those that have ended, those that were kept for a test "
-        "that failed and, with --force, those that run.",
+        "that failed, saved tests and, with --force, those that run.",
         epilog="examples:\n  lxcontainer rm db\n  lxcontainer rm -f $(lxcontainer ps -aq)",
     )
     parser.add_argument("containers", nargs="+", metavar="CONTAINER", help=CONTAINER_HELP)
@@ -35,7 +35,14 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _remove(running: Running, text: str, *, force: bool) -> None:
-    found = running.find(text)
+    from ..provision import Provisioner
+    from ..store.saved import SavedTest
+
+    found = found_anything(running, text)
+    if isinstance(found, SavedTest):
+        with Provisioner() as provisioner:
+            provisioner.forget_saved(found)
+        return
     if found.status.state != "STOPPED" and not found.record.kept and not force:
         raise AlreadyRunningError(
             f"container {found.name} is running",

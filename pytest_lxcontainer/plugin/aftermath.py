@@ -122,7 +122,8 @@ class Aftermath:
         except Exception as error:  # a report must not fail where its subject did
             return {id(each): {"not_kept": f"not saved: {error}"} for each in containers}
         several = len(containers) > 1
-        return {id(each): self._way(saved.id, each.name if several else "") for each in containers}
+        pairs = zip(containers, saved.containers, strict=True)
+        return {id(each): self._way(saved.id, as_saved.name if several else "") for each, as_saved in pairs}
 
     def _way(self, *words: str) -> Way:
         """What to paste into a shell: with the store, where it is not the one that the command would look into."""
