@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from typing import TYPE_CHECKING
 
@@ -58,9 +57,8 @@ def _enter_saved(saved: SavedTest, options: argparse.Namespace) -> int:
 
 def _enter(container: Container, user: str | None) -> int:
     if sys.stdin.isatty():
-        print(
-            f"In container {container.name} of {container.image.title}; leave it with Ctrl-D or exit.", file=sys.stderr
-        )
+        where = f"In container {container.name} of {container.image.title}"
+        print(f"{where}; leave it with Ctrl-D or exit.", file=sys.stderr)
         if container.is_stand_in:
-            print(f"Its own command does not run: {shlex.join(container.command)}", file=sys.stderr)
+            print("Its own command has ended; in its place something only waits.", file=sys.stderr)
     return container.shell(user=user)

@@ -83,7 +83,8 @@ def described(each: Listed) -> dict[str, Any]:
 
 def described_test(saved: SavedTest) -> dict[str, Any]:
     """A saved test, in the same words: *name* is those of all its containers, and nothing of it runs."""
-    names, images = ([*dict.fromkeys(words)] for words in zip(*((c.name, c.image) for c in saved.containers)))
+    names = dict.fromkeys(each.name for each in saved.containers)
+    images = dict.fromkeys(each.image for each in saved.containers)
     return {
         "id": saved.id,
         "name": ",".join(names),
