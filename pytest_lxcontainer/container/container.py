@@ -149,22 +149,32 @@ class Container(Snapshots, Interactive, LowLevel):
         __tracebackhide__ = True
         readiness = self._traits.readiness
         deadline = time.monotonic() + readiness.timeout
-        self._last = self._timed("start", partial(self._backend.start, self.id, readiness.timeout))
+        self._begin()
         if self._last.state == "STOPPED" and not any(map(wait.expects_exit, readiness.conditions)):
             raise self._ended_at_once(self._last)
         self._timed("ready", partial(wait.until_all, self, readiness.conditions, deadline))
         return self
 
+    def _begin(self) -> None:
+        __tracebackhide__ = True
+        self._last = self._timed("start", partial(self._backend.start, self.id, self._traits.readiness.timeout))
+        if self._last.state == "STOPPED" and (wrong := self._not_executed(self._last, self.log_tail(1))):
+            message = f"container {self.name} could not execute its command: {wrong}"
+            raise self._start_failed(self._last, message, "pass another with command=… or entrypoint=…")
+
+    def _not_executed(self, status: Status, logs: str) -> str:
+        """Why its command could not be executed; empty where it was."""
+        if status.exit_code != CANNOT_EXECUTE or logs:
+            return ""
+        return problem(self.image.lower_dirs, self.command[0], self.env.get("PATH", ""), self._spec.cwd)
+
     def _ended_at_once(self, status: Status) -> StartFailedError:
-        logs = self.log_tail()
         reason = f" ({status.reason})" if status.reason else ""
         message = f"container {self.name} ended as soon as it was started, with exit code {status.exit_code}{reason}"
-        hint = "if it is meant to end, wait for that with ready=wait.exit()"
-        if status.exit_code == CANNOT_EXECUTE and not logs:
-            wrong = problem(self.image.lower_dirs, self.command[0], self.env.get("PATH", ""), self._spec.cwd)
-            if wrong:
-                message = f"container {self.name} could not execute its command: {wrong}"
-                hint = "pass another with command=… or entrypoint=…"
+        return self._start_failed(status, message, "if it is meant to end, wait for that with ready=wait.exit()")
+
+    def _start_failed(self, status: Status, message: str, hint: str) -> StartFailedError:
+        logs = self.log_tail()
         return StartFailedError(
             message,
             exit_code=status.exit_code,
