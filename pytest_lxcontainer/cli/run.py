@@ -99,6 +99,8 @@ def _made(provisioner: Provisioner, options: argparse.Namespace) -> Container:
         options.command or None,
         name=options.name,
         group=GROUP,
+        tty=options.tty,
+        stdin=options.interactive,
         **_settings(options),
     )
     if options.detach or not options.rm:

@@ -87,6 +87,9 @@ class ExecHandle(Protocol):
 class LogHandle(Protocol):
     """A log that is read while it is written."""
 
+    def fileno(self) -> int:
+        """A descriptor that is readable while `wait` need not wait."""
+
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until there may be more to `read`, at most *timeout* seconds; false once the container has ended."""
 
@@ -151,6 +154,15 @@ class Backend(Control, NetworkControl, Protocol):
 
     def exec(self, name: str, spec: ExecSpec, stdio: Sequence[int]) -> ExecHandle:
         """Run a command with the three given file descriptors, which stay the caller's."""
+
+    def attach(self, name: str) -> int | None:
+        """Where to write what its command is to read: the master of its terminal, or a pipe; it is the caller's.
+
+        ``None`` where it does not run, or `close_stdin` was called.
+        """
+
+    def close_stdin(self, name: str) -> None:
+        """Have nothing more come from its command's stdin, once who is attached has closed it; a terminal stays."""
 
     def open_terminal(self, name: str, uid: int) -> int:
         """Make a terminal in a running container, for its user *uid*; returns the master, non-blocking."""

@@ -149,9 +149,9 @@ class Container(Snapshots, Interactive, LowLevel):
         __tracebackhide__ = True
         readiness = self._traits.readiness
         deadline = time.monotonic() + readiness.timeout
-        status = self.launch()
-        if status.state == "STOPPED" and not any(map(wait.expects_exit, readiness.conditions)):
-            raise self._ended_at_once(status)
+        self._begin()
+        if self._last.state == "STOPPED" and not any(map(wait.expects_exit, readiness.conditions)):
+            raise self._ended_at_once(self._last)
         self._timed("ready", partial(wait.until_all, self, readiness.conditions, deadline))
         return self
 
@@ -162,19 +162,24 @@ class Container(Snapshots, Interactive, LowLevel):
         self._last = self._timed("start", partial(self._backend.start, self.id, self._traits.readiness.timeout))
         return self._last
 
+    def _begin(self) -> None:
+        __tracebackhide__ = True
+        if self.launch().state == "STOPPED" and (wrong := self.cannot_execute()):
+            message = f"container {self.name} could not execute its command: {wrong}"
+            raise self._start_failed(self._last, message, "pass another with command=… or entrypoint=…")
+
     def cannot_execute(self) -> str:
         """Why its command could not be executed, of one that has ended for that; empty of any other."""
         is_it = self.exit_code == CANNOT_EXECUTE and not self.log_bytes()
         return self._wrong_command() if is_it else ""
 
     def _ended_at_once(self, status: Status) -> StartFailedError:
-        logs = self.log_tail()
         reason = f" ({status.reason})" if status.reason else ""
         message = f"container {self.name} ended as soon as it was started, with exit code {status.exit_code}{reason}"
-        hint = "if it is meant to end, wait for that with ready=wait.exit()"
-        if wrong := self.cannot_execute():
-            message = f"container {self.name} could not execute its command: {wrong}"
-            hint = "pass another with command=… or entrypoint=…"
+        return self._start_failed(status, message, "if it is meant to end, wait for that with ready=wait.exit()")
+
+    def _start_failed(self, status: Status, message: str, hint: str) -> StartFailedError:
+        logs = self.log_tail()
         return StartFailedError(
             message,
             exit_code=status.exit_code,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from abc import abstractmethod
 from collections.abc import Mapping
 from functools import partial
 
@@ -40,6 +41,27 @@ class Interactive(Commands):
         spec = self._exec_spec(command, user, cwd, variables)
         talk = on_terminal if tty else on_pipes
         return talk(self._backend, self.id, spec, Stdio(stdin, stdout, stderr))
+
+    def attach(self, *, stdin: int | None = 0, stdout: int = 1, stderr: int = 2, start: bool = False) -> int:
+        """Be in front of its command until that ends; returns its exit code.
+
+        What it has written since its start is passed on to *stdout*, and what it writes: both its streams, as they are
+        in the log. With the setting ``tty`` it has a terminal, which takes on the size of the caller's. With the
+        setting ``stdin``, what comes from *stdin* is passed on, keys as for `exec_interactive`; without a terminal its
+        stdin ends with *stdin*, and it gets the caller's SIGINT and SIGTERM. With *start* it is started first, without
+        waiting until it is ready. One that has ended is told of. If nobody reads any more, 141 is returned; it goes on.
+        Raises, with *start*, `StartFailedError` where it cannot be started, or its command cannot be executed.
+        """
+        from .relay import Stdio
+        from .talk import attach
+
+        if start:
+            self._begin()
+        return attach(self._backend, self.id, self._spec, Stdio(stdin, stdout, stderr))
+
+    @abstractmethod
+    def _begin(self) -> None:
+        """Start it; `StartFailedError` where it cannot be, or its command cannot be executed."""
 
     def shell(self, *, user: str | int | None = None, stdin: int = 0, stdout: int = 1, stderr: int = 2) -> int:
         """Let the caller talk to a shell in it: as *user*, in the directory and with the environment of its command.

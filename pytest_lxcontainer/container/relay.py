@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from .backend import LogHandle
+
 _CHUNK = 1 << 16
 _LARGEST_PIPE = 1 << 20
 """Bytes that a command may have left in a pipe: fs.pipe-max-size, see pipe(7)."""
@@ -30,13 +32,15 @@ class Stdio:
 class Relay:
     """A loop that does what was asked of it with `feed`, `copy`, `when` and `on_signal`, until `stop`.
 
-    A context manager; leaving it puts back the handlers of signals.
+    A context manager; leaving it puts back the handlers of signals, and closes what was fed.
     """
 
     def __init__(self) -> None:
         # Not epoll, which takes no regular files.
         self._selector = selectors.PollSelector()
         self._copies: list[_Copy] = []
+        self._feeds: list[_Feed] = []
+        self._kept: list[int] = []
         self._handlers: list[tuple[int, Any]] = []
         self._news: tuple[int, int] | None = None
         self._actions: dict[int, Callable[[], object]] = {}
@@ -48,8 +52,10 @@ class Relay:
     def __exit__(self, *exc_info: object) -> None:
         for number, handler in self._handlers:
             signal.signal(number, handler)
-        for fd in self._news or ():
+        for fd in (*self._kept, *(self._news or ())):
             os.close(fd)
+        for feed in self._feeds:
+            feed.close()
         self._selector.close()
 
     def run(self) -> None:
@@ -69,17 +75,34 @@ class Relay:
         self._selector.register(fd, selectors.EVENT_READ, action)
 
     def feed(self, source: int, target: int, *, is_terminal: bool, at_end: Callable[[], object] | None = None) -> None:
-        """Pass on what comes from *source* to *target*, which is closed at its end or when nobody reads it any more.
+        """Pass on what comes from *source* to *target*, to be closed at its end or when nobody reads it any more.
 
         A terminal gets the key that means the end. *at_end* is called then.
         """
         os.set_blocking(target, False)
-        _Feed(self._selector, source, target, is_terminal, at_end)
+        self._feeds.append(_Feed(self._selector, source, target, is_terminal, at_end))
 
     def copy(self, source: int, target: int) -> None:
         """Pass on what comes from *source*."""
         os.set_blocking(source, False)
         self._copies.append(_Copy(self._selector, source, target))
+
+    def keep(self, fd: int) -> None:
+        """Close *fd* when this is left."""
+        self._kept.append(fd)
+
+    def follow(self, log: LogHandle, target: int) -> None:
+        """Pass on what is in *log*, and what comes, until its end; then `stop`."""
+
+        def go_on() -> None:
+            goes_on = log.wait(0)
+            while data := log.read():
+                write_all(target, data)
+            if not goes_on:
+                self.stop()
+
+        self.when(log.fileno(), go_on)
+        go_on()
 
     def on_signal(self, number: int, action: Callable[[], object]) -> None:
         """Call *action* when signal *number* has come; only where Python tells this thread of signals."""
@@ -116,7 +139,9 @@ class _Feed:
         at_end: Callable[[], object] | None,
     ) -> None:
         self._selector = selector
-        self._source, self._target = source, target
+        self._source = source
+        self._target = target
+        self._is_closed = False
         self._is_terminal = is_terminal
         self._at_end = at_end
         self._left = b""
@@ -151,9 +176,15 @@ class _Feed:
         if not self._is_over:
             self._selector.register(self._source, selectors.EVENT_READ, self._read)
             return
-        os.close(self._target)
+        self.close()
         if self._at_end is not None:
             self._at_end()
+
+    def close(self) -> None:
+        """Write no more."""
+        if not self._is_closed:
+            os.close(self._target)
+            self._is_closed = True
 
 
 class _Copy:

@@ -1,15 +1,21 @@
-"""Commands between the caller's descriptors: on a terminal of the container's, or with pipes."""
+"""Commands between the caller's descriptors: on a terminal of the container's, or with pipes; and its own command."""
 
 from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
+from ..errors import DestroyedError, NotRunningError
 from .backend import Backend, ExecHandle, ExecSpec
 from .exec import Pipes
 from .pty import other_end
 from .relay import Relay, Stdio
+from .spec import ContainerSpec
 from .terminal import Raw, copy_size
 
 _BY_SIGNAL = 128
@@ -74,6 +80,52 @@ def _until_end(relay: Relay, handle: ExecHandle) -> int:
     except BaseException:
         handle.abandon()
         raise
+
+
+def attach(backend: Backend, name: str, spec: ContainerSpec, stdio: Stdio) -> int:
+    """Be in front of the container's own command; see `Interactive.attach`."""
+    if not spec.stdin:
+        stdio = replace(stdio, stdin=None)
+    log = backend.follow(name, this_start=True)
+    try:
+        with Raw(stdio.stdin if spec.tty else None) as raw, Relay() as relay:
+            command = backend.attach(name)
+            if command is not None and spec.tty:
+                relay.keep(command)
+                copy_size(command, stdio.stdout, stdio.stdin)
+                show(relay, command, stdio, raw)
+            elif command is not None:
+                _feed_and_signal(relay, backend, name, command, stdio.stdin)
+            relay.follow(log, stdio.stdout)
+            relay.run()
+    except BrokenPipeError:
+        return shell_code(-signal.SIGPIPE)
+    finally:
+        log.close()
+    return _exit_code(backend, name)
+
+
+def _feed_and_signal(relay: Relay, backend: Backend, name: str, command: int, stdin: int | None) -> None:
+    """Pass on to a command without a terminal what comes from *stdin*, and what is to interrupt or end it."""
+    if stdin is None:
+        os.close(command)
+    else:
+        relay.feed(stdin, command, is_terminal=False, at_end=partial(_unless_ended, backend.close_stdin, name))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        relay.on_signal(number, partial(_unless_ended, backend.signal, name, number))
+
+
+def _unless_ended(operation: Callable[..., None], *arguments: Any) -> None:
+    """Do what is too late when the container has ended."""
+    with suppress(NotRunningError, DestroyedError):
+        operation(*arguments)
+
+
+def _exit_code(backend: Backend, name: str) -> int:
+    try:
+        return backend.status(name).exit_code or 0
+    except DestroyedError:
+        return shell_code(-signal.SIGKILL)
 
 
 def shell_code(code: int) -> int:

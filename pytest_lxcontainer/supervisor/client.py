@@ -178,6 +178,15 @@ class SupervisorClient(WorkClient, ControlClient, NetworkClient, KeepClient):
             raise
         return ExecConnection(self, connection)
 
+    def attach(self, name: str) -> int | None:
+        """See `Backend`."""
+        with self._request({"do": "attach", "name": name}) as (_, fds):
+            return fds[0] if fds else None
+
+    def close_stdin(self, name: str) -> None:
+        """See `Backend`."""
+        self._ask("close_stdin", name=name)
+
     def logs(self, name: str, since: float = 0.0, last: int | None = None) -> bytes:
         """See `Backend`."""
         message = {"do": "logs", "name": name, "since": since}

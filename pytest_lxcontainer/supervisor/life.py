@@ -185,6 +185,7 @@ class Life:
             raise refusals.start_took_too_long(self.name, timeout, self._log.problems)
         # It may have been settled, and `self.boot` be gone, by `notice_end` or whoever else has noticed its end first.
         if self.boot is boot:
+            self._attend_terminal(boot.terminal)
             self.freezing.begin(freezer_in(self._own(boot)))
             self.guard_memory()
         await self._wire(boot)
@@ -302,17 +303,22 @@ class Life:
         boot = self.boot
         assert boot is not None  # it has begun
         self._loop = loop
-        loop.attend(boot.output, lambda: self._keep_log(boot))
+        loop.attend(boot.output, lambda: self._keep_log(boot.output))
         loop.attend(boot.monitor_pidfd, self.notice_end)
 
-    def _keep_log(self, boot: Boot) -> None:
-        if not self.console.take(boot.output):
-            self._ignore(boot.output)
+    def _attend_terminal(self, terminal: int | None) -> None:
+        if self._loop is not None and terminal is not None:
+            self._loop.attend(terminal, lambda: self._keep_log(terminal))
 
-    def _ignore(self, *fds: int) -> None:
+    def _keep_log(self, fd: int) -> None:
+        if not self.console.take(fd):
+            self._ignore(fd)
+
+    def _ignore(self, *fds: int | None) -> None:
         if self._loop is not None:
             for fd in fds:
-                self._loop.ignore(fd)
+                if fd is not None:
+                    self._loop.ignore(fd)
 
     def notice_end(self) -> None:
         """Settle if it has ended meanwhile."""
@@ -329,13 +335,13 @@ class Life:
         if boot is None or not boot.ended():
             return
         self.boot = None
-        self.console.drain(boot.output)
+        self.console.drain(boot.output, boot.terminal)
         self._phase = "STOPPED"
         self.record.end()
         self.freezing.end()
         self._note_end(boot)
         self._note_usage(boot)
-        self._ignore(boot.output, boot.monitor_pidfd)
+        self._ignore(boot.output, boot.terminal, boot.monitor_pidfd)
         boot.close()
         self._leave_network()
         self._leftovers.remove_cgroups()

@@ -76,6 +76,8 @@ class Server:
             "destroy": self._destroy,
             "freeze": self._freeze,
             "exec": self._exec,
+            "attach": self._attach,
+            "close_stdin": self._close_stdin,
             "logs": self._logs,
             "stats": self._stats,
             "usage": self._usage,
@@ -329,6 +331,16 @@ class Server:
             spent.add(usage)
         return {"exit_code": os.waitstatus_to_exitcode(status)}
 
+    async def _attach(self, call: _Call) -> Any:
+        boot = self._run.life(call.message["name"]).boot
+        if boot is not None and boot.input is not None:
+            call.reply_fds = [os.dup(boot.input)]
+
+    async def _close_stdin(self, call: _Call) -> Any:
+        boot = self._run.life(call.message["name"]).boot
+        if boot is not None:
+            boot.close_input()
+
     async def _logs(self, call: _Call) -> Any:
         life = self._run.life(call.message["name"])
         call.reply_fds = [self._log_of(life)]
@@ -338,7 +350,7 @@ class Server:
     def _log_of(life: Life) -> int:
         """What has been written until now, to read."""
         if life.boot is not None:
-            life.console.drain(life.boot.output)
+            life.console.drain(life.boot.output, life.boot.terminal)
         return life.console.open()
 
     async def _stats(self, call: _Call) -> Any:

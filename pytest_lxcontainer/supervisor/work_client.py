@@ -56,6 +56,10 @@ class Following:
         self._bell = bell
         self._first = True
 
+    def fileno(self) -> int:
+        """See `LogHandle`."""
+        return self._bell.fileno()
+
     def wait(self, timeout: float | None = None) -> bool:
         """See `LogHandle`."""
         if self._first:

@@ -174,6 +174,12 @@ class FakeBackend(FakeControl, FakeNetworkControl, Transfers):
     def exec(self, name: str, spec: ExecSpec, stdio: Sequence[int]) -> FakeExec:
         return self._of(name).exec(spec, stdio)
 
+    def attach(self, name: str) -> int | None:
+        return self._of(name).input()
+
+    def close_stdin(self, name: str) -> None:
+        self._of(name).close_input()
+
     def open_terminal(self, name: str, uid: int) -> int:
         """One of the host's."""
         self._of(name).running()
@@ -374,6 +380,18 @@ class _Container:
                 self.log.finish()
             return self.status()
 
+    def input(self) -> int | None:
+        with self._lock:
+            self._settle()
+            return None if self._process is None or self._stdin < 0 else os.dup(self._stdin)
+
+    def close_input(self) -> None:
+        with self._lock:
+            self._settle()
+            if self._process is not None and self._stdin >= 0:
+                os.close(self._stdin)
+                self._stdin = -1
+
     def stop(self, timeout: float) -> Status:
         process = self._process
         if process is not None:
@@ -419,7 +437,8 @@ class _Container:
         code = self._process.returncode
         self._exit_code = 128 - code if code < 0 else code
         self._process, self._execs, self._frozen = None, [], False
-        os.close(self._stdin)
+        if self._stdin >= 0:
+            os.close(self._stdin)
         self.log.finish()
 
 
@@ -473,6 +492,11 @@ class FakeFollowing:
         self._container = container
         self._since = since
         self._read = 0
+        self._always = os.open("/dev/zero", os.O_RDONLY)
+
+    def fileno(self) -> int:
+        """Always readable: to be looked at again and again."""
+        return self._always
 
     def wait(self, timeout: float | None = None) -> bool:
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -490,7 +514,7 @@ class FakeFollowing:
         return data
 
     def close(self) -> None:
-        """Nothing to give back."""
+        os.close(self._always)
 
 
 class _Log:

@@ -8,21 +8,24 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pytest_lxcontainer import wait
 from pytest_lxcontainer.container.container import Container
 from pytest_lxcontainer.container.shells import lent_tools
 from pytest_lxcontainer.container.toolbox import BIN, PLACE, fill
-from pytest_lxcontainer.errors import FrozenError, NotRunningError
+from pytest_lxcontainer.errors import FrozenError, NotRunningError, StartFailedError
 from pytest_lxcontainer.provision import Provisioner, Settings
 
 from ..fakes.images import File
-from ..fakes.person import Person
+from ..fakes.person import ROOT, Person
 from .conftest import Runner, wait_until
+from .leaks import supervisor_of
 
 DRIVER = """
     import ast, os, sys, termios
@@ -68,6 +71,10 @@ def interactive(command: str, **options: Any) -> str:
         code = box.exec_interactive({command!r}, tty=True{given})
         print("code", code, "restored", termios.tcgetattr(0) == before)
     """
+
+
+JOB = """sh -c 'trap "echo again" CONT; echo ready; while :; do sleep 0.1; done'"""
+"""Says when it runs, and when it goes on."""
 
 
 class TestExecOnATerminal:
@@ -122,13 +129,15 @@ class TestExecOnATerminal:
     def test_jobs_can_be_stopped_and_go_on(self, on_terminal: Spawn) -> None:
         person = on_terminal(interactive("sh"))
         person.sees("# ")
-        person.sendline("sh -c 'echo ready; sleep 999'")
+        person.sendline(JOB)
         person.sees("\r\nready\r\n")
         person.sendcontrol("z")
         person.sees("Stopped")
-        person.sendline("jobs; fg; echo after")
-        person.sees("Stopped.*sleep 999")
+        person.sees("# ")
+        person.sendline("fg")
+        person.sees("\r\nagain\r\n")
         person.sendcontrol("c")
+        person.sees("# ")
         person.sendline("exit")
         person.sees("code 1?[0-9]+ restored True")
 
@@ -222,7 +231,7 @@ class TestExecOnPipes:
             """
             return subprocess.run(
                 arguments(program), input=data, capture_output=True, check=False, timeout=60,
-                env={**os.environ, "PYTHONPATH": os.getcwd()},
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
             )  # fmt: skip
 
         return piped
@@ -268,6 +277,198 @@ class TestExecOnPipes:
             box.exec_interactive("cat", tty=tty, stdin=null, stdout=null, stderr=null)
         assert len(os.listdir("/proc/self/fd")) == len(before)
         os.close(null)
+
+
+ATTACH = """
+    box = provisioner.clone({image!r}, {command!r}, tty={tty}, stdin={stdin}, **{settings!r})
+    before = termios.tcgetattr(0)
+    code = box.attach(start=True)
+    print("code", code, "restored", termios.tcgetattr(0) == before)
+    print("log", [box.logs()])
+"""
+
+
+def attached(command: Any, *, image: str = "busybox", tty: bool = True, stdin: bool = True, **settings: Any) -> str:
+    """A program that starts a container and is in front of its command."""
+    return textwrap.dedent(ATTACH).format(image=image, command=command, tty=tty, stdin=stdin, settings=settings)
+
+
+KINDS = [{}, {"init": False}, {"user": "1234"}, {"init": False, "user": "1234"}]
+
+
+class TestAttachOnATerminal:
+    @pytest.mark.parametrize("settings", KINDS, ids=str)
+    def test_the_containers_own_shell_is_talked_to(self, on_terminal: Spawn, settings: dict[str, Any]) -> None:
+        person = on_terminal(attached(["sh"], **settings))
+        person.sees("[#$] ")
+        person.sendline("echo $((6 * 7)); tty; ls -ln $(tty); echo by-tty > /dev/tty; echo term=$TERM")
+        person.sees("\n42\r\n/dev/pts/0\r\n")
+        person.sees(f"crw--w---- +1 {settings.get('user', '0')} ")
+        person.sees("\nby-tty\r\nterm=xterm\r\n")
+        person.sendline("exit 3")
+        person.sees("code 3 restored True")
+        assert person.leaves() == 0
+
+    @pytest.mark.needs_root
+    def test_so_is_a_privileged_ones(self, on_terminal: Spawn) -> None:
+        person = on_terminal(attached(["sh"], privileged=True))
+        person.sees("# ")
+        person.sendline("tty; exit 3")
+        person.sees("/dev/pts/0\r\n")
+        person.sees("code 3 restored True")
+
+    @pytest.mark.parametrize("settings", KINDS, ids=str)
+    def test_jobs_can_be_stopped_and_go_on(self, on_terminal: Spawn, settings: dict[str, Any]) -> None:
+        person = on_terminal(attached(["sh"], **settings))
+        person.sees("[#$] ")
+        person.sendline(JOB)
+        person.sees("\r\nready\r\n")
+        person.sendcontrol("z")
+        person.sees("Stopped.*[#$] ")
+        person.sendline("fg")
+        person.sees("\r\nagain\r\n")
+        person.sendcontrol("c")
+        person.sees("[#$] ")
+        person.sendcontrol("d")
+        person.sees("code 1?[0-9]+ restored True")
+
+    def test_its_size_is_that_of_the_callers(self, on_terminal: Spawn) -> None:
+        person = on_terminal(attached("trap 'stty size' WINCH; while :; do sleep 0.1; stty size; done"))
+        person.sees("30 100\r\n")
+        person.setwinsize(40, 120)
+        person.sees("40 120\r\n")
+        person.sendcontrol("c")
+        person.sees("code 130 restored True")
+
+    def test_all_that_was_written_arrives_and_is_in_the_log(self, on_terminal: Spawn) -> None:
+        count = "i=0; while [ $i -lt 5000 ]; do echo line-$i; i=$((i+1)); done; tty; exit 3"
+        person = on_terminal(attached(count))
+        person.sees("line-4999\r\n/dev/pts/0\r\n")
+        person.sees("code 3")
+        person.sees(r"line-0.*line-4999\\r\\n/dev/pts/0\\r\\n'\]")
+
+    def test_what_opens_its_terminal_anew_is_heard(self, on_terminal: Spawn) -> None:
+        person = on_terminal(attached("exec < /dev/null > /dev/null 2>&1; sleep 1; echo again > /dev/tty; sleep 0.1"))
+        person.sees("again\r\n")
+        person.sees("code 0")
+
+    def test_without_stdin_keys_are_not_passed_on(self, on_terminal: Spawn) -> None:
+        person = on_terminal(attached("echo up; read -t 2 line; echo got-$line", stdin=False))
+        person.sees("up\r")
+        person.sendline("x")
+        person.sees("got-\r")
+        person.sees("code 0")
+
+    def test_a_second_one_after_the_first(self, on_terminal: Spawn) -> None:
+        program = """
+            box = provisioner.run("busybox", ["sh"], tty=True, stdin=True)
+            child = os.fork()
+            if child == 0:
+                box.attach()
+            os.waitpid(child, 0)
+            print("first is over")
+            print("code", box.attach())
+        """
+        person = on_terminal(program)
+        person.sees("# ")
+        person.sendline("x=kept; echo one; cut -d ' ' -f 1 /proc/self/stat")
+        person.sees("\none\r\n")
+        (child,) = subprocess.run(
+            ["pgrep", "-P", str(person.pid), "-f", "provisioner"], capture_output=True, text=True, check=True
+        ).stdout.split()
+        os.kill(int(child), signal.SIGTERM)
+        person.sees("first is over")
+        person.sees("one\r\n")  # what there was before
+        person.sendline("echo $x; exit 4")
+        person.sees("\nkept\r\n")
+        person.sees("code 4")
+
+    @pytest.mark.parametrize("tty", [True, False])
+    def test_a_command_that_cannot_be_executed_is_an_error(self, run: Runner, tty: bool) -> None:
+        with pytest.raises(StartFailedError, match="could not execute its command"):
+            run.clone(command=["nothing"], tty=tty).attach(start=True, stdin=None)
+
+
+class TestAttachOnPipes:
+    @pytest.fixture
+    def piped(self, arguments: Callable[[str], list[str]]) -> Callable[..., subprocess.CompletedProcess[bytes]]:
+        def piped(command: Any, data: bytes, **settings: Any) -> subprocess.CompletedProcess[bytes]:
+            program = f"""
+                box = provisioner.clone("busybox", {command!r}, **{settings!r})
+                sys.exit(box.attach(start=True))
+            """
+            return subprocess.run(
+                arguments(program), input=data, capture_output=True, check=False, timeout=60,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+            )  # fmt: skip
+
+        return piped
+
+    @pytest.mark.parametrize("init", [True, False])
+    def test_input_is_passed_on_to_its_end(self, piped: Any, init: bool) -> None:
+        data = os.urandom(3_000_000)
+        done = piped("cat; exit 4", data, stdin=True, init=init)
+        assert (done.returncode, done.stdout == data, done.stderr) == (4, True, b"")
+
+    def test_both_streams_come_in_their_order(self, piped: Any) -> None:
+        done = piped("echo one; echo two >&2; echo three; kill -9 $$", b"", stdin=True)
+        assert (done.returncode, done.stdout) == (137, b"one\ntwo\nthree\n")
+
+    def test_without_the_setting_nothing_is(self, piped: Any) -> None:
+        done = piped("read -t 1 line; echo got-$line", b"word\n")
+        assert (done.returncode, done.stdout) == (0, b"got-\n")
+
+    def test_a_terminal_gets_the_end_of_a_pipe_as_a_key(self, piped: Any) -> None:
+        done = piped("cat; echo end", b"one\ntwo", tty=True, stdin=True)
+        assert (done.returncode, done.stdout.endswith(b"one\r\ntwoend\r\n")) == (0, True)
+
+    def test_ctrl_c_is_passed_on(self, on_terminal: Spawn) -> None:
+        command = "trap 'echo caught; exit 9' INT; echo ready; while :; do sleep 0.1; done"
+        person = on_terminal(attached(command, tty=False))
+        person.sees("ready")
+        person.sendcontrol("c")
+        person.sees("caught")
+        person.sees("code 9 restored True")
+
+    def test_one_that_has_ended_is_told_of(self, run: Runner, tmp_path: Path) -> None:
+        box = run(command="echo said; exit 3", ready=wait.exit(3))
+        with (tmp_path / "out").open("wb") as target:
+            assert box.attach(stdin=None, stdout=target.fileno()) == 3
+        assert (tmp_path / "out").read_text() == "said\n"
+
+    def test_it_goes_on_when_nobody_reads(self, run: Runner) -> None:
+        box = run(command="echo up; sleep 1000", ready=wait.log("up"))
+        reader, writer = os.pipe()
+        os.close(reader)
+        assert box.attach(stdin=None, stdout=writer) == 128 + signal.SIGPIPE
+        os.close(writer)
+        assert box.running
+
+    def test_its_destruction_ends_it(self, run: Runner) -> None:
+        box = run(command="sleep 1000")
+        threading.Timer(0.5, box.destroy).start()
+        assert box.attach(stdin=None) == 137
+
+    def test_no_descriptor_stays_open(self, run: Runner) -> None:
+        null = os.open(os.devnull, os.O_RDWR)
+        run()
+        before = len(os.listdir("/proc/self/fd"))
+        for settings in ({"tty": True}, {"stdin": True}, {"tty": True, "stdin": True}, {}):
+            box = run.clone(command="true", **settings)
+            assert box.attach(start=True, stdin=null, stdout=null) == 0
+        assert len(os.listdir("/proc/self/fd")) <= before
+        os.close(null)
+
+    def test_the_supervisor_keeps_none(self, run: Runner) -> None:
+        def count() -> int:
+            return len(os.listdir(f"/proc/{supervisor_of(run.provisioner.identity.run_id)}/fd"))
+
+        box = run.clone(command="true", tty=True, stdin=True)
+        box.attach(start=True, stdin=None)
+        before = count()
+        for _ in range(3):
+            box.attach(start=True, stdin=None)
+        wait_until(lambda: count() == before)
 
 
 class TestShell:
