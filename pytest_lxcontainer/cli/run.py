@@ -78,6 +78,8 @@ def run(options: argparse.Namespace) -> int:
             container = _made(provisioner, options)
             try:
                 container.launch()
+                if not (options.interactive or options.tty):
+                    container.close_stdin()
             except BaseException:
                 container.destroy()
                 raise
@@ -100,7 +102,7 @@ def _made(provisioner: Provisioner, options: argparse.Namespace) -> Container:
         name=options.name,
         group=GROUP,
         tty=options.tty,
-        stdin=options.interactive,
+        stdin=options.interactive or not options.tty,
         **_settings(options),
     )
     if options.detach or not options.rm:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 
+from ..errors import NotRunningError
 from .commands import Commands
 from .exec import Command
 
@@ -58,6 +60,11 @@ class Interactive(Commands):
         if start:
             self._begin()
         return attach(self._backend, self.id, self._spec, Stdio(stdin, stdout, stderr))
+
+    def close_stdin(self) -> None:
+        """End the stdin of its command, of one that has the setting ``stdin``: who reads there gets to the end."""
+        with suppress(NotRunningError):  # it has ended by itself
+            self._backend.close_stdin(self.id)
 
     @abstractmethod
     def _begin(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -73,7 +74,9 @@ def test_run_it_is_a_terminal(lxcontainer: Command, talk: Talk) -> None:
     person.sendline("tty; hostname; stty size; echo $TERM")
     person.expect(r"/dev/(pts/\d+|console)\r\nbox\r\n")
     person.expect("# ")
-    person.sendline("sleep 100")
+    person.sendline("echo be''gun; sleep 100")
+    person.expect("begun\r\n")
+    time.sleep(0.3)  # until the shell has let the terminal go
     person.sendintr()
     person.expect("# ")
     person.sendline("exit 5")
