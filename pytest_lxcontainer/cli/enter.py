@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .found import awake, running_containers
+from .found import awake, running_containers, saved_test
 
 if TYPE_CHECKING:
     from ..running import Running
+    from ..store.saved import SavedTest
     from .grammar import Commands
 
 
@@ -32,6 +34,9 @@ def add_to(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Open it; returns what it ended with."""
+    saved = saved_test(options.id)
+    if saved is not None:
+        return _enter_saved(saved, options)
     with running_containers() as running:
         return _enter_container(running, options)
 
@@ -39,6 +44,27 @@ def run(options: argparse.Namespace) -> int:
 def _enter_container(running: Running, options: argparse.Namespace) -> int:
     found = running.find(options.id)
     with awake(running, running.peers(found)):
-        if sys.stdin.isatty():
-            print(f"In container {found.name} of {found.spec.image}; leave it with Ctrl-D or exit.", file=sys.stderr)
+        _tell(f"In container {found.name} of {found.spec.image}; leave it with Ctrl-D or exit.")
         return running.container(found).shell(user=options.user)
+
+
+def _enter_saved(saved: SavedTest, options: argparse.Namespace) -> int:
+    """Run all containers of *saved* for as long as the shell in one of them lasts."""
+    from ..provision import Provisioner
+    from ..settings import Settings
+
+    with Provisioner(replace(Settings.from_environment(), pull="never", lock=None, lock_update=False)) as provisioner:
+        containers = provisioner.run_saved(saved, options.name)
+        name, container = next(iter(containers.items()))
+        _tell(f"In container {name} of {saved.test}, as it was saved; leave it with Ctrl-D or exit.")
+        if len(containers) > 1:
+            _tell(f"Beside it: {', '.join(list(containers)[1:])}.")
+        for each, made in containers.items():
+            if made.is_stand_in:
+                _tell(f"The command of {each} is not running: it had ended, or ended again at once.")
+        return container.shell(user=options.user)
+
+
+def _tell(text: str) -> None:
+    if sys.stdin.isatty():
+        print(text, file=sys.stderr)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ..container.container import Container
     from ..running import Running
+    from ..store.saved import SavedTest
     from ..supervisor.record import Listed
 
 CONTAINER_HELP = "a container's name, or the beginning of its id"
@@ -30,6 +31,22 @@ def found_container(text: str) -> Iterator[Container]:
     """The one container that *text* names; `ContainerNotFoundError` where there is none. It stays as it is."""
     with running_containers() as running:
         yield running.container(running.find(text))
+
+
+def saved_tests() -> list[SavedTest]:
+    """The failed tests whose containers are saved in the store that the environment names, the latest first."""
+    from ..settings import Settings
+    from ..store.layout import Layout
+    from ..store.saved import SavedStore
+
+    return SavedStore(Layout(Settings.from_environment().store)).list()
+
+
+def saved_test(text: str) -> SavedTest | None:
+    """The one whose id begins with *text*; `ContainerNotFoundError` where there are several."""
+    from ..store.saved import chosen
+
+    return chosen(saved_tests(), text)
 
 
 @contextmanager
