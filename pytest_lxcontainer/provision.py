@@ -28,7 +28,7 @@ from .container.shared import Share, SharedContainer
 from .container.stand_in import StandIn, waiting
 from .container.stats import Samples
 from .container.timing import Observer
-from .errors import InvalidSettingsError, LxContainerError, SnapshotNotFoundError, StoreError
+from .errors import ImageNotCachedError, InvalidSettingsError, LxContainerError, SnapshotNotFoundError, StoreError
 from .image import ArchiveReference, Image, ImageName, parse_name
 from .image.digest import sha256_of
 from .lockfile import LockFile, Mode, Uses
@@ -297,6 +297,8 @@ class Provisioner:
 
     def _saved_image(self, saved: SavedContainer) -> Image:
         privileged = bool(saved.spec["privileged"])
+        if saved.reference not in {each.reference for each in self.images()}:
+            raise ImageNotCachedError(f"the image of saved container {saved.name} has been removed: {saved.reference}")
         return replace(self.pull(saved.reference, privileged=privileged), privileged=privileged)
 
     @property

@@ -131,6 +131,26 @@ def test_a_colleague_replays_it_with_the_files_alone(saving: Saving, own_store: 
     result.assert_outcomes(passed=1)
 
 
+def test_what_was_kept_is_exported_and_committed_too(saving: Saving, tmp_path: Path) -> None:
+    saving.run(
+        "--lxc-on-failure=keep",
+        test_it="""
+        def test_fails(container):
+            container.exec("echo found > /evidence", check=True)
+            assert False
+        """,
+    )
+    (kept,) = saving.lxcontainer.records()
+    assert kept["state"] in ("FROZEN", "RUNNING")
+    named = saving.lxcontainer("export", kept["id"], f"oci:{tmp_path}/failed").strip()
+    saving.lxcontainer("commit", kept["id"], "localhost/kept:1")
+    assert saving.lxcontainer.records()[0]["state"] == kept["state"]
+    for image in (named, "localhost/kept:1"):
+        saving.lxcontainer("run", "-d", "--name", "again", image, "sleep", "1000")
+        assert saving.lxcontainer("exec", "again", "cat", "/evidence") == "found\n"
+        saving.lxcontainer("rm", "-f", "again")
+
+
 def test_with_xdist_every_workers_failures_are_saved(saving: Saving) -> None:
     pytest.importorskip("xdist")
     result = saving.run(
