@@ -463,8 +463,8 @@
     $("#failures .count").textContent = run.failures.length.toLocaleString("en");
     const make = (failure) => {
       const test = run.tests[failure.test];
-      const rerun = failure.phase !== "setup" && test.outcome === "passed";
-      const details = h("details", { class: `failure${rerun ? " rerun" : ""}`, id: `failure-${failure.place}` }, h("summary", {}, h("span", { class: "open-name" }, nodeName(test.id)), failure.phase === "call" ? "" : ` (${failure.phase})`, severalWorkers ? h("span", { class: "found" }, ` ${workerOf(test.worker)}`) : "", h("span", { class: "why" }, failure.message)));
+      const rerun = test.outcome === "passed";
+      const details = h("details", { class: `failure${rerun ? " rerun" : ""}`, id: `failure-${failure.place}` }, h("summary", {}, h("span", { class: "open-name" }, nodeName(test.id)), failure.phase === "call" ? "" : ` (${failure.phase})`, rerun ? ", which passed when it was run again" : "", severalWorkers ? h("span", { class: "found" }, ` ${workerOf(test.worker)}`) : "", h("span", { class: "why" }, failure.message)));
       details.addEventListener("toggle", () => { if (details.open && !details.made) { details.made = true; details.append(failureBody(failure)); } });
       return details;
     };
