@@ -44,20 +44,22 @@ $(VENV)/.tox: Makefile | host
 lint: $(VENV)/.tox ## Check style, types and import rules
 	$(TOX) -e lint
 
-# Each Python with the oldest or the newest pytest, with or without xdist; everything on two of them (the long searches
-# for rare failures on one), and the system tests once more as an ordinary user. Last, so that pytest's summary ends
-# the output.
+# Each Python with the oldest or the newest pytest, with or without xdist. Everything on one of them, what depends on
+# pytest's and Python's versions on the others too, and the system tests but the long searches for rare failures once
+# more as an ordinary user. Last, so that pytest's summary ends the output.
+ON_EACH = tests/contract $(addprefix tests/plugin/test_,fixtures.py scopes.py definitions.py report.py interrupt.py) \
+	$(addprefix tests/system/test_,exec.py life.py)
 .PHONY: test
 test: $(VENV)/.tox ## Check everything: lint, unit, plugin and system tests, as root and as an ordinary user
 	scripts/with-registry --local $(MAKE) --no-print-directory test-with-registry
 
 .PHONY: test-with-registry
 test-with-registry:
-	$(TOX) -e lint,py310-oldest-xdist -- tests/unit tests/plugin
-	$(call tox-if-there,12,py312-oldest-plain,tests/plugin)
+	$(TOX) -e lint,py310-oldest-xdist -- tests/unit tests/plugin -m "not exhaustive"
+	$(call tox-if-there,12,py312-oldest-plain,$(ON_EACH))
+	$(call tox-if-there,13,py313-newest-plain,tests/unit $(ON_EACH))
 	$(call tox-if-there,11,py311-newest-xdist,tests)
-	$(call tox-if-there,13,py313-newest-plain,tests -m "not exhaustive")
-	scripts/as-user python -m pytest -p no:cacheprovider tests/system
+	scripts/as-user python -m pytest -p no:cacheprovider -n 2 tests/system -m "not exhaustive"
 
 .PHONY: screenshots
 screenshots: $(VENV)/.example ## Run the example project, and take pictures of the page of the run

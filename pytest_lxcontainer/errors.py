@@ -13,6 +13,7 @@
     │   ├── AuthenticationError       the registry refused the credentials, or wants some
     │   └── RateLimitedError          retry_after
     ├── ImageSourceError              path: an archive or directory is missing, unreadable, or not what its name says
+    ├── ExportError                   path: files that an image cannot be written into
     ├── ImageNotCachedError           pulling is forbidden and the store does not have it
     ├── UnsupportedImageError         a media type or platform that cannot run here
     ├── CorruptImageError             also the manifest lies about size or structure
@@ -37,6 +38,7 @@
         ├── ExecFailedError           result
         ├── ExecTimeoutError          args, timeout, stdout, stderr
         ├── WaitTimeoutError          awaited, timeout, last_seen
+        ├── ContainerNotFoundError    no container has that name or id
         ├── SnapshotNotFoundError     no such snapshot of this container, or it went with its run
         └── ContainerFileError        path, also OSError
             ├── ContainerFileNotFoundError    also FileNotFoundError
@@ -125,6 +127,14 @@ class RateLimitedError(RegistryError):
 
 class ImageSourceError(LxContainerError):
     """An archive or directory that should hold an image is missing or of another kind; *path* is its path."""
+
+    def __init__(self, message: str, *, path: str = "", **kwargs: Any) -> None:
+        super().__init__(message, **kwargs)
+        self.path = path
+
+
+class ExportError(LxContainerError):
+    """An image cannot be written into files: no room, no permission, or something else is there; *path* is theirs."""
 
     def __init__(self, message: str, *, path: str = "", **kwargs: Any) -> None:
         super().__init__(message, **kwargs)
@@ -278,6 +288,10 @@ class WaitTimeoutError(ContainerError):
         self.awaited = awaited
         self.timeout = timeout
         self.last_seen = last_seen
+
+
+class ContainerNotFoundError(ContainerError):
+    """No container has this name or id, or several have."""
 
 
 class SnapshotNotFoundError(ContainerError):

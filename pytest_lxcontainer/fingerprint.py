@@ -20,7 +20,7 @@ from typing import Any
 from .errors import InvalidSettingsError
 
 _PARSING = threading.Lock()
-"""Of a class `inspect` parses the file, and CPython 3.11's `ast.parse` fails now and then in several threads at once."""
+"""For a class `inspect` parses its file; in several threads at once, CPython 3.11's `ast.parse` fails now and then."""
 
 _PLAIN = (str, bytes, int, float, complex, bool, type(None), PurePath)
 

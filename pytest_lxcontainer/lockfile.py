@@ -42,6 +42,8 @@ class Uses:
     def __init__(self) -> None:
         self.used: dict[ImageName, Digest] = {}
         """By the name that was asked for; of several platforms' manifests the index, where there is one."""
+        self.local: set[ImageName] = set()
+        """Those of them that were made here."""
         self.notices: dict[str, None] = {}
         """What registries had to say beside their answers, in order and each once."""
 
@@ -54,9 +56,11 @@ class Uses:
         """*reference* as it is."""
         return reference
 
-    def note(self, reference: ImageName, digest: Digest) -> None:
-        """Remember that the run used *reference*, which named the manifest or index *digest*."""
+    def note(self, reference: ImageName, digest: Digest, *, local: bool = False) -> None:
+        """Remember that the run used *reference*, which named the manifest or index *digest*; *local*: made here."""
         self.used[reference] = digest
+        if local:
+            self.local.add(reference)
 
     def warn(self, reference: ImageName, notice: str) -> None:
         """Remember a *notice* of the registry of *reference*."""
@@ -126,7 +130,9 @@ class LockFile(Uses):
         Tags that this run did not use stay: it may have been a part of the tests. Raises `LockFileError`.
         """
         fresh = {
-            name: digest for name, digest in self.used.items() if isinstance(name, Reference) and name.digest is None
+            name: digest
+            for name, digest in self.used.items()
+            if isinstance(name, Reference) and name.digest is None and name not in self.local
         }
         if self.mode == "locked" or not fresh:
             return

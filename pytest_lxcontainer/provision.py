@@ -17,26 +17,34 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from .commit import Committer, Note, local_name
 from .container.backend import Backend
 from .container.container import Container
 from .container.pooled import PooledContainer, may_be_started_ahead
+from .container.record import spec_of
 from .container.resolve import resolve, traits_of
 from .container.settings import ContainerSettings
 from .container.shared import Share, SharedContainer
+from .container.stand_in import StandIn, waiting
 from .container.stats import Samples
 from .container.timing import Observer
 from .errors import InvalidSettingsError, LxContainerError, SnapshotNotFoundError, StoreError
-from .image import Image, ImageName, parse_name
+from .image import ArchiveReference, Image, ImageName, parse_name
+from .image.digest import sha256_of
 from .lockfile import LockFile, Mode, Uses
 from .pull import Puller, Watch, is_there
 from .rootfs.overlay import Overlay
 from .rootfs.sandboxes import Sandboxes
 from .rootfs.stack import Stack
+from .running import Running, note_of
+from .saving import Saver, spec_again, start_again
 from .settings import Settings, parse_mirrors, parse_timeout
 from .store.images import ImageRecord
 from .store.layout import Layout
+from .store.saved import SavedContainer, SavedTest
 from .supervisor.client import SupervisorClient
 from .supervisor.owner import Owner
+from .supervisor.record import container_id
 from .template import Template, Templates
 
 __all__ = ["Provisioner", "RunIdentity", "Settings", "parse_mirrors", "parse_timeout"]
@@ -53,6 +61,12 @@ class RunIdentity:
     def of_this_process(cls) -> RunIdentity:
         """A new run that ends with this process."""
         return cls(uuid.uuid4().hex[:8], Owner.of(os.getpid()))
+
+    @classmethod
+    def of_commands(cls, layout: Layout) -> RunIdentity:
+        """The run of what people start from a shell, of this user in this store: it ends when nothing is left in it."""
+        words = f"{os.geteuid()} {layout.root}"
+        return cls(sha256_of(words.encode()).hex[:8], Owner.nobody())
 
 
 def uses_of(settings: Settings, mode: Mode | None = None) -> Uses:
@@ -98,6 +112,8 @@ class Provisioner:
         pulled = replace(self.settings, pull="always") if asks else self.settings
         self._puller = Puller(self.layout, pulled, self._sandboxes, pins=self._uses, watch=watch, observer=observer)
         self._templates = Templates(self.layout, self._sandboxes, observer)
+        self._committer = Committer(self.layout, self._sandboxes)
+        self._saver = Saver(self.layout, self._sandboxes, self._committer, self.settings.platform)
         self._other_backend = backend
         self._supervisor = SupervisorClient(self.identity.run_id, self.layout.runs_dir, self.identity.owner)
         self._begun = self._started = False
@@ -182,6 +198,98 @@ class Provisioner:
     def images(self) -> list[ImageRecord]:
         """What the store remembers of earlier pulls, the latest first."""
         return self._puller.records()
+
+    def commit(
+        self,
+        container: Container | Image,
+        reference: str,
+        *,
+        author: str = "",
+        message: str = "",
+        changes: Sequence[str] = (),
+    ) -> Image:
+        """Keep *container* with what it has written, running or not, as an image of the store, named *reference*.
+
+        It is the container's image with one layer more, and with what the container was asked to be: command,
+        variables, user, directory, labels, ports; then *changes*, in the words of a Dockerfile (``CMD ["redis"]``,
+        ``ENV A=1``). Its processes stand still as for `Container.snapshot`. An `Image`, as a snapshot is one, gets no
+        layer more. No registry is asked for *reference* from then on, until it is forgotten: ``lxcontainer rmi``.
+        """
+        name = local_name(reference)
+        if isinstance(container, Image):
+            source: Container | Image = self._image_for(container, container.privileged)
+            privileged = container.privileged
+        else:
+            source, privileged = container, spec_of(container).privileged
+        self._committer.commit(source, name, self.settings.platform, Note.of_now(author, message), changes)
+        self._puller.forget(name)
+        return replace(self.pull(name, privileged=privileged), privileged=privileged)
+
+    def export(self, image: Image | str | SavedTest, destination: str) -> list[ArchiveReference]:
+        """Write *image* into files: ``oci:DIR[:TAG]``, ``oci-archive:FILE[:TAG]`` or ``docker-archive:FILE[:REF]``.
+
+        A layout in a directory is added to; a file is replaced. The image's name there is the one given, else its own
+        tag, and in an archive for ``docker load`` its own reference. An OCI image keeps its digests in a layout.
+        Returns what names it now, as `pull` and ``--lxc-image`` take it. Raises `ExportError`, and leaves nothing then.
+        """
+        from .export import destination_of, export, of_saved, tag_of
+
+        to = destination_of(destination)
+        if isinstance(image, SavedTest):
+            images = {each.name: self._saved_image(each) for each in of_saved(image, to)}
+        else:
+            found = self._image_for(image, image.privileged if isinstance(image, Image) else False)
+            images = {tag_of(found): found}
+        return export(self.layout, self._committer.manifest, images, to)
+
+    # what failed tests had
+
+    def save(self, test: str, containers: Sequence[Container], reason: str = "") -> SavedTest:
+        """Keep all *containers* of *test* (its node id), which failed for *reason*, as images that belong together.
+
+        Those of more than `saved.KEEP_MOST` tests, and those older than `saved.MAX_AGE`, go then.
+        """
+        return self._saver.save(test, containers, reason)
+
+    def saved(self) -> list[SavedTest]:
+        """The tests whose containers are saved, the latest first."""
+        return self._saver.store.list()
+
+    def forget_saved(self, saved: SavedTest | str) -> None:
+        """Drop a saved test, given by the beginning of its id, and its images; `ContainerNotFoundError` for none."""
+        self._saver.forget(self._saver.store.find(saved) if isinstance(saved, str) else saved)
+
+    def run_saved(self, saved: SavedTest | str, name: str | None = None, *, start: bool = True) -> dict[str, Container]:
+        """New containers of all that *saved*'s test had, as they were, by name; the one called *name* first.
+
+        They are in one private group. Their commands are started and not waited for. What had ended, or ends at once,
+        is a container in which something only waits: `Container.is_stand_in`. Mounts without a source are left out.
+        """
+        test = self._saver.store.find(saved) if isinstance(saved, str) else saved
+        first = test.container(name) if name else None
+        every = sorted(test.containers, key=lambda each: each is not first)
+        group = uuid.uuid4().hex
+        if start:
+            return start_again(every, lambda each, waits: self._clone_saved(each, group, waits=waits))
+        return {each.name: self._clone_saved(each, group, waits=False) for each in every}
+
+    def _clone_saved(self, saved: SavedContainer, group: str, *, waits: bool) -> Container:
+        image = self._saved_image(saved)
+        spec = spec_again(saved, image, group)
+        wanted = ContainerSettings(ready=(), ports=saved.ports, privileged=spec.privileged)
+        traits = traits_of(image, wanted, spec, self.settings.timeout, self._observer)
+        backend = self.backend
+        self._claim(image)
+        if waits:
+            spec = waiting(spec, self.layout.stand_in(self.identity.run_id))
+        container = (StandIn if waits else Container)(backend, spec, image, traits)
+        files = self._sandboxes.stack(image.lower_dirs, privileged=spec.privileged)
+        self._make_dirs(container, files, (spec.cwd, *spec.volumes), spec.privileged)
+        return container
+
+    def _saved_image(self, saved: SavedContainer) -> Image:
+        privileged = bool(saved.spec["privileged"])
+        return replace(self.pull(saved.reference, privileged=privileged), privileged=privileged)
 
     @property
     def notices(self) -> list[str]:
@@ -281,6 +389,30 @@ class Provisioner:
             container.destroy()
             raise
 
+    # what stays when the run has ended
+
+    def id_of(self, container: Container) -> str:
+        """What a person types for *container* on a command line: unique among those of all runs of the host."""
+        return container_id(self.identity.run_id, container.id)
+
+    def let_stay(self, container: Container, *, is_removed: bool = False) -> None:
+        """Have *container* outlive this process and its run; with *is_removed*, until its command has ended."""
+        self._supervisor.let_stay(container.id, note_of(container), is_removed=is_removed)
+
+    def keep(self, container: Container, test: str) -> None:
+        """Have *container* stay as it is, frozen where that can be, since *test* has failed: for a day at most."""
+        self._supervisor.keep(container.id, note_of(container), test)
+
+    def forget_kept(self, most: int) -> None:
+        """Destroy the containers that were kept for all but the *most* tests that failed last."""
+        with Running(self.layout) as running:
+            kept = [each for each in running.list() if each.record.kept]
+            tests = sorted({(each.record.kept, each.run_id, each.record.test) for each in kept}, reverse=True)
+            latest = list(dict.fromkeys((run_id, test) for _, run_id, test in tests))[:most]
+            for each in kept:
+                if (each.run_id, each.record.test) not in latest:
+                    running.container(each).destroy()
+
     def template(self, template: Template) -> Image:
         """The image that *template*'s containers are clones of; it is prepared now unless the store has it."""
         settings = template.with_settings({})
@@ -296,7 +428,8 @@ class Provisioner:
             return _usable(image, privileged)
         # No prune takes what this run has claimed.
         is_kept = self._claimed.issuperset(image.lower_dirs) or is_there(image)
-        return image if is_kept and not privileged else self.pull(image.reference, privileged=privileged)
+        is_right = is_kept and not privileged and not image.privileged
+        return image if is_right else self.pull(image.reference, privileged=privileged)
 
     def _claim(self, image: Image) -> None:
         """Keep a prune from dropping the layers while this run lives; its snapshots are its own."""

@@ -55,8 +55,11 @@ class Pins(Protocol):
     def pin(self, reference: Reference) -> Reference:
         """*reference* with the digest it is pinned to; raises where it must be pinned and is not."""
 
-    def note(self, reference: ImageName, digest: Digest) -> None:
-        """Remember that the run used *reference*, which named the manifest or index *digest*."""
+    def note(self, reference: ImageName, digest: Digest, *, local: bool = False) -> None:
+        """Remember that the run used *reference*, which named the manifest or index *digest*.
+
+        A *local* image was made here.
+        """
 
     def warn(self, reference: ImageName, notice: str) -> None:
         """Remember a *notice* of the source of *reference*."""
@@ -113,6 +116,12 @@ class Puller:
             with suppress(StoreError), nobody_pulling(self._layout, 0):
                 settle(self._layout)
 
+    def forget(self, reference: ImageName) -> None:
+        """Look at the store again when *reference* is asked for: it names another image now."""
+        with self._pulling:
+            for privileged in (False, True):
+                self._known.pop((reference, privileged), None)
+
     def records(self) -> list[ImageRecord]:
         """What the store remembers of earlier pulls, the latest first."""
         return self._images.list()
@@ -133,6 +142,12 @@ class Puller:
             image = self._find_or_fetch(reference, privileged)
             self._pins.note(reference, image.digest)
             return image
+        record = self._images.find_record(reference, self._settings.platform)
+        if record is not None and record.local:
+            # Nobody else has it: there is nothing to pin it for.
+            image = self._find_or_fetch(reference, privileged)
+            self._pins.note(reference, image.digest, local=True)
+            return image
         pinned = self._pins.pin(reference)
         image = self._find_or_fetch(pinned, privileged)
         self._pins.note(reference, pinned.digest or self._resolved(pinned, image))
@@ -148,11 +163,13 @@ class Puller:
         record = self._record(reference)
         # Looking at files takes no registry: whether they were changed is asked whatever the policy is.
         in_files = isinstance(reference, ArchiveReference)
-        # What a digest names never changes, so nobody need be asked.
-        if record and not in_files and (policy != "always" or reference.digest):
+        # What a digest names never changes, and what was made here nobody else knows, so nobody need be asked.
+        if record and not in_files and (policy != "always" or reference.digest or record.local):
             image = self._from_store(reference, record, privileged)
             if image:
                 return image
+            if record.local:
+                raise _damaged(reference, self._settings.store)
         if policy == "never" and not in_files:
             raise _not_cached(reference, self._settings.store)
         source = self._open_source(reference)
@@ -269,6 +286,13 @@ class _Nowhere:
 
     def close(self) -> None:
         pass
+
+
+def _damaged(reference: ImageName, store: Path) -> ImageNotCachedError:
+    return ImageNotCachedError(
+        f"image {reference.familiar} was made here, and the store {store} has lost a part of it",
+        hint="make it again, or forget it: lxcontainer rmi " + reference.familiar,
+    )
 
 
 def _not_cached(reference: ImageName, store: Path) -> ImageNotCachedError:

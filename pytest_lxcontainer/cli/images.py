@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .table import age, table
+from .table import age, print_table
 
 if TYPE_CHECKING:
     from ..store.blobs import BlobStore
@@ -20,7 +21,12 @@ _HEADINGS = ("REPOSITORY", "TAG", "IMAGE ID", "PLATFORM", "PULLED", "SIZE")
 
 def add_to(commands: Commands) -> None:
     """Add the command."""
-    parser = commands.add_parser("images", help="list the images in the store")
+    parser = commands.add_parser(
+        "images",
+        help="list the images in the store",
+        description="List the images in the store, the one that was pulled last, first. Sizes are as transferred.",
+        epilog="examples:\n  lxcontainer images\n  lxcontainer images --json",
+    )
     parser.add_argument("--json", action="store_true", help="print a list of records")
     parser.set_defaults(run=run)
 
@@ -35,7 +41,10 @@ def run(options: argparse.Namespace) -> int:
     layout = Layout(Settings.from_environment().store)
     blobs = BlobStore(layout)
     records = [described(record, blobs) for record in ImageStore(layout).list()]
-    print(json.dumps(records, indent=2) if options.json else listed(records, time.time()))
+    if options.json:
+        print(json.dumps(records, indent=2))
+    else:
+        print_table(*listed(records, time.time()))
     return 0
 
 
@@ -54,9 +63,9 @@ def described(record: ImageRecord, blobs: BlobStore) -> dict[str, Any]:
     }
 
 
-def listed(records: list[dict[str, Any]], now: float) -> str:
-    """The table of *records*, at *now* (seconds since the epoch)."""
-    return table(_HEADINGS, [_row(record, now) for record in records])
+def listed(records: list[dict[str, Any]], now: float) -> tuple[Sequence[str], list[tuple[str, ...]]]:
+    """Headings and rows of *records*, at *now* (seconds since the epoch)."""
+    return _HEADINGS, [_row(record, now) for record in records]
 
 
 def _row(record: dict[str, Any], now: float) -> tuple[str, ...]:

@@ -5,11 +5,24 @@ from __future__ import annotations
 import argparse
 from importlib import metadata
 
+from .completion import add_to as add_completion
+from .cp import add_to as add_cp
+from .diff import add_to as add_diff
 from .doctor.command import add_to as add_doctor
+from .enter import add_to as add_enter
+from .exec import add_to as add_exec
+from .grammar import CommandParser
 from .images import add_to as add_images
+from .inspect import add_to as add_inspect
+from .logs import add_to as add_logs
 from .prune import add_to as add_prune
+from .ps import add_to as add_ps
 from .pull import add_to as add_pull
+from .rm import add_to as add_rm
 from .rmi import add_to as add_rmi
+from .run import add_to as add_run
+from .stats import add_to as add_stats
+from .stop import add_to as add_stop
 
 _ENVIRONMENT = """\
 environment, as the options of pytest:
@@ -21,17 +34,27 @@ environment, as the options of pytest:
 """
 
 
+_COMMANDS = (
+    add_run, add_exec, add_enter, add_ps, add_logs, add_stop, add_rm,
+    add_inspect, add_stats, add_diff, add_cp,
+    add_pull, add_images, add_rmi, add_prune,
+    add_doctor, add_completion,
+)  # fmt: skip
+"""In the order in which help lists them."""
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser; what it reads has the command's function as ``run``."""
     main = argparse.ArgumentParser(
         prog="lxcontainer",
-        description="Look after what pytest-lxcontainer uses: images, and the host.",
+        description="Containers on LXC, as pytest-lxcontainer has them: run them, walk into those of failed tests, "
+        "look after images and the host.",
         epilog=_ENVIRONMENT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     main.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
-    commands = main.add_subparsers(metavar="COMMAND", required=True)
-    for add_to in (add_pull, add_images, add_rmi, add_prune, add_doctor):
+    commands = main.add_subparsers(metavar="COMMAND", required=True, parser_class=CommandParser)
+    for add_to in _COMMANDS:
         add_to(commands)
     return main
 

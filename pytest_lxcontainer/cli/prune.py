@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InvalidSettingsError
+from .words import checked, seconds, size
 
 if TYPE_CHECKING:
     from ..store.prune import Pruned
     from .grammar import Commands
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_DURATION = re.compile(rf"(?:[0-9]+(?:\.[0-9]+)?[{''.join(_UNITS)}])+")
-_PART = re.compile(r"([0-9.]+)([a-z])")
 
 
 def add_to(commands: Commands) -> None:
@@ -26,14 +21,15 @@ def add_to(commands: Commands) -> None:
         help="remove what no image and no run uses",
         description="Remove from the store what no image and no running container uses. "
         "With --all, --older-than or --max-size, forget images and templates first; never those that a run uses.",
+        epilog="examples:\n  lxcontainer prune --older-than 7d\n  lxcontainer prune --max-size 5GiB --dry-run",
     )
     parser.add_argument("--all", action="store_true", help="forget every image and template that no run uses")
     parser.add_argument(
-        "--older-than", type=_checked(seconds), metavar="DURATION", help="forget images not used for 7d, 12h, 1h30m ..."
+        "--older-than", type=checked(seconds), metavar="DURATION", help="forget images not used for 7d, 12h, 1h30m ..."
     )
     parser.add_argument(
         "--max-size",
-        type=_checked(_bytes),
+        type=checked(size),
         metavar="SIZE",
         help="forget the least recently used images until the rest takes at most 5GiB ...",
     )
@@ -60,6 +56,7 @@ def record(pruned: Pruned) -> dict[str, Any]:
     return {
         "images": [{"reference": str(each.reference), "platform": str(each.platform)} for each in pruned.images],
         "templates": [{"key": each.key, "title": each.title} for each in pruned.templates],
+        "saved": [{"id": each.id, "test": each.test} for each in pruned.saved],
         "blobs": [str(digest) for digest in pruned.blobs],
         "layers": list(pruned.layers),
         "unfinished": [str(path) for path in pruned.unfinished],
@@ -81,31 +78,7 @@ def lines(pruned: Pruned) -> Iterator[str]:
     """What went, a line each."""
     yield from (f"untagged: {image.reference.familiar}" for image in pruned.images)
     yield from (f"deleted: template {template.title}" for template in pruned.templates)
+    yield from (f"deleted: saved test {each.id}" for each in pruned.saved)
     yield from (f"deleted: {digest}" for digest in pruned.blobs)
     yield from (f"deleted: layer {key}" for key in pruned.layers)
     yield from (f"deleted: unfinished {path.name}" for path in pruned.unfinished)
-
-
-def seconds(text: str) -> float:
-    """Read ``7d``, ``12h`` or ``1h30m``; `InvalidSettingsError` for anything else."""
-    if not _DURATION.fullmatch(text):
-        raise InvalidSettingsError(f"{text!r} is no duration", hint="write numbers with s, m, h, d or w: 7d, 1h30m")
-    return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
-
-
-def _bytes(text: str) -> int:
-    from ..container.units import ByteSize
-
-    return ByteSize.parse(text)
-
-
-def _checked(parse: Callable[[str], float]) -> Callable[[str], float]:
-    """*parse* as argparse wants it, which hides the message of any other error."""
-
-    def checked(text: str) -> float:
-        try:
-            return parse(text)
-        except InvalidSettingsError as error:
-            raise argparse.ArgumentTypeError(f"{error.message}; {error.hint}") from None
-
-    return checked

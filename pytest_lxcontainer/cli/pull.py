@@ -15,7 +15,13 @@ _STDERR = 2  # where progress is drawn: what is printed may go into a file
 
 def add_to(commands: Commands) -> None:
     """Add the command."""
-    parser = commands.add_parser("pull", help="pull images into the store")
+    parser = commands.add_parser(
+        "pull",
+        help="pull images into the store",
+        description="Pull images into the store, from a registry or from files. Progress is shown on stderr if that is "
+        "a terminal; what is printed ends with the canonical reference, as Docker's does.",
+        epilog="examples:\n  lxcontainer pull redis:7 postgres:15\n  lxcontainer pull oci:build/app",
+    )
     parser.add_argument("references", nargs="+", metavar="REF", help="e.g. redis:7 or ghcr.io/owner/name@sha256:…")
     parser.set_defaults(run=run)
 

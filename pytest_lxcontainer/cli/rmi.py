@@ -19,7 +19,13 @@ _MIN_ID = 4
 
 def add_to(commands: Commands) -> None:
     """Add the command."""
-    parser = commands.add_parser("rmi", help="remove images from the store")
+    parser = commands.add_parser(
+        "rmi",
+        help="remove images from the store",
+        description="Forget images, for every platform, and remove what only they needed; none of them if one is not "
+        "there.",
+        epilog="examples:\n  lxcontainer rmi redis:7\n  lxcontainer rmi 7f2a9c01",
+    )
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="a reference, or an IMAGE ID as images prints it")
     parser.set_defaults(run=run)
 

@@ -6,8 +6,8 @@ tests) implements this Protocol; fixtures, `Container`, waits and the report sta
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
@@ -15,10 +15,11 @@ from ..errors import LxContainerError
 from .control import Control
 from .network_control import NetworkControl
 from .spec import ContainerSpec
-from .stats import Samples, Stats
+from .stats import Samples, Stats, Usage
 
 if TYPE_CHECKING:
     from .demand import Demand
+    from .toolbox import Tools
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +49,15 @@ class Remains:
 
     status: Status
     log: bytes
+    usage: Usage = field(default_factory=Usage)
 
 
 @dataclass(frozen=True, slots=True)
 class ExecSpec:
-    """One command to run in a running container; *env* is complete, ids are the container's."""
+    """One command to run in a running container; *env* is complete, ids are the container's.
+
+    With *tty*, its three descriptors are those of a terminal (`Backend.open_terminal`), which is to control it.
+    """
 
     args: tuple[str, ...]
     env: tuple[tuple[str, str], ...] = ()
@@ -60,6 +65,7 @@ class ExecSpec:
     uid: int = 0
     gid: int = 0
     groups: tuple[int, ...] = ()
+    tty: bool = False
 
 
 class ExecHandle(Protocol):
@@ -80,6 +86,9 @@ class ExecHandle(Protocol):
 
 class LogHandle(Protocol):
     """A log that is read while it is written."""
+
+    def fileno(self) -> int:
+        """A descriptor that is readable while `wait` need not wait."""
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until there may be more to `read`, at most *timeout* seconds; false once the container has ended."""
@@ -146,11 +155,29 @@ class Backend(Control, NetworkControl, Protocol):
     def exec(self, name: str, spec: ExecSpec, stdio: Sequence[int]) -> ExecHandle:
         """Run a command with the three given file descriptors, which stay the caller's."""
 
-    def logs(self, name: str, since: float = 0.0) -> bytes:
-        """What its command wrote to stdout and stderr, in order, from *since* (seconds since the epoch) on."""
+    def attach(self, name: str) -> int | None:
+        """Where to write what its command is to read: the master of its terminal, or a pipe; it is the caller's.
+
+        ``None`` where it does not run, or `close_stdin` was called.
+        """
+
+    def close_stdin(self, name: str) -> None:
+        """Have nothing more come from its command's stdin, once who is attached has closed it; a terminal stays."""
+
+    def open_terminal(self, name: str, uid: int) -> int:
+        """Make a terminal in a running container, for its user *uid*; returns the master, non-blocking."""
+
+    def logs(self, name: str, since: float = 0.0, last: int | None = None) -> bytes:
+        """What its command wrote to stdout and stderr, in order, from *since* (seconds since the epoch) on.
+
+        With *last* at most so many bytes, those at the end.
+        """
 
     def stats(self, name: str) -> Stats:
         """Measure it."""
+
+    def usage(self, name: str) -> Usage:
+        """Tell what it has used in its last start, whether it runs or has ended."""
 
     def begin_sampling(self) -> None:
         """Measure all containers of the run again and again from now on, for `samples`."""
@@ -182,6 +209,9 @@ class Backend(Control, NetworkControl, Protocol):
     def diff(self, name: str, since: Sequence[str]) -> list[tuple[str, str, int]]:
         """Tell what of its files differs from *since* (layers, base first): how, path, bytes; by path."""
 
+    def changes(self, name: str, since: Sequence[str], bounds: Mapping[str, Any]) -> dict[str, Any]:
+        """As `diff`, of bounded length and effort, with the texts of small files: see `rootfs.changes`."""
+
     def copy_in(self, name: str, host_path: str, path: str, owner: str | None) -> str:
         """Copy a file or tree into it, for *owner* (``None``: the host's ids); returns the path of what was made."""
 
@@ -191,8 +221,11 @@ class Backend(Control, NetworkControl, Protocol):
     def mount(self, name: str, source: str, path: str, read_only: bool) -> None:
         """Mount a file or directory of the host in it while it runs."""
 
-    def unmount(self, name: str, path: str) -> None:
-        """Undo a mount while it runs."""
+    def unmount(self, name: str, path: str, *, remove: bool = False) -> None:
+        """Undo a mount while it runs; with *remove*, what it was on goes too: a file or an empty directory."""
+
+    def tools(self) -> Tools:
+        """Programs of the host's to be mounted in a container that has no shell, at `toolbox.PLACE`."""
 
     def names(self) -> dict[str, Any]:
         """Every container of the run, by name, with its image, state and group."""

@@ -7,15 +7,24 @@ from functools import partial
 from typing import Any, Literal, overload
 
 from ..errors import ExecTimeoutError, InvalidSettingsError
+from ..image.image import Image
 from ..rootfs.users import User, resolve_user
-from .backend import ExecSpec
+from .backend import Backend, ExecSpec
 from .contents import Contents
 from .exec import Command, ExecResult, Pipes, Process, argv, run, shell_line
+from .history import History
 from .logs import Logs
+from .spec import ContainerSpec
+from .traits import Traits
 
 
 class Commands(Logs, Contents):
     """`exec` and its kin."""
+
+    def __init__(self, backend: Backend, spec: ContainerSpec, image: Image, traits: Traits = Traits()) -> None:
+        super().__init__(backend, spec, image, traits)
+        self.history = History()
+        """The commands that this process has run in it."""
 
     @overload
     def exec(
@@ -68,12 +77,15 @@ class Commands(Logs, Contents):
         __tracebackhide__ = True
         spec = self._exec_spec(command, user, cwd, env)
         data = input.encode() if isinstance(input, str) else input
+        ran = self.history.begin(spec.args)
         try:
             raw = self._timed("exec", partial(run, self._backend, self.id, spec, data=data, timeout=timeout))
-        except ExecTimeoutError as error:
-            if text:
+        except BaseException as error:
+            self.history.left(ran, error)
+            if text and isinstance(error, ExecTimeoutError):
                 error.stdout, error.stderr = _decoded(error.stdout), _decoded(error.stderr)
             raise
+        self.history.ended(ran, raw)
         result: ExecResult[str] | ExecResult[bytes] = _as_text(raw) if text else raw
         if check and result.exit_code != 0:
             # Asked for before it is raised: an exception that is being handled would be shown as well.
@@ -95,9 +107,14 @@ class Commands(Logs, Contents):
     ) -> Process:
         """Start *command* and go on; the `Process` has live binary streams, and ends with the container."""
         spec = self._exec_spec(command, user, cwd, env)
+        ran = self.history.begin(spec.args)
         with Pipes(stdin=True) as pipes:
-            handle = self._backend.exec(self.id, spec, pipes.theirs)
-            return Process(handle, spec.args, pipes)
+            try:
+                handle = self._backend.exec(self.id, spec, pipes.theirs)
+            except BaseException as error:
+                self.history.left(ran, error)
+                raise
+            return Process(handle, spec.args, pipes, partial(self.history.told, ran))
 
     def _exec_spec(
         self, command: Command, user: str | int | None, cwd: str | None, env: Mapping[str, str] | None

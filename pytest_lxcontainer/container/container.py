@@ -17,10 +17,11 @@ from ..image.image import Image
 from . import wait
 from .backend import Status
 from .executable import problem
+from .interactive import Interactive
 from .low_level import LowLevel
 from .signals import signal_number
 from .snapshots import Snapshots
-from .stats import Stats
+from .stats import Stats, Usage
 from .traits import DEFAULT_TIMEOUT
 from .wait import Condition
 
@@ -37,7 +38,7 @@ STOP_TIMEOUT = 1.0
 """Seconds to end in: a server under test needs some milliseconds, and what ignores the signal is not waited for."""
 
 
-class Container(Snapshots, LowLevel):
+class Container(Snapshots, Interactive, LowLevel):
     """One container: a clone of an image that can be run, asked, reached, changed and thrown away.
 
     Made by a fixture, or by `Provisioner.run`; destroyed by its fixture, by leaving a ``with`` block, or by `destroy`.
@@ -148,22 +149,37 @@ class Container(Snapshots, LowLevel):
         __tracebackhide__ = True
         readiness = self._traits.readiness
         deadline = time.monotonic() + readiness.timeout
-        self._last = self._timed("start", partial(self._backend.start, self.id, readiness.timeout))
+        self._begin()
         if self._last.state == "STOPPED" and not any(map(wait.expects_exit, readiness.conditions)):
             raise self._ended_at_once(self._last)
         self._timed("ready", partial(wait.until_all, self, readiness.conditions, deadline))
         return self
 
+    def launch(self) -> Status:
+        """Start it, and leave it at that: it may have ended already, and need not be ready. Raises as `start` does."""
+        __tracebackhide__ = True
+        self.started_at = time.time()
+        self._last = self._timed("start", partial(self._backend.start, self.id, self._traits.readiness.timeout))
+        return self._last
+
+    def _begin(self) -> None:
+        __tracebackhide__ = True
+        if self.launch().state == "STOPPED" and (wrong := self.cannot_execute()):
+            message = f"container {self.name} could not execute its command: {wrong}"
+            raise self._start_failed(self._last, message, "pass another with command=… or entrypoint=…")
+
+    def cannot_execute(self) -> str:
+        """Why its command could not be executed, of one that has ended for that; empty of any other."""
+        is_it = self.exit_code == CANNOT_EXECUTE and not self.log_bytes()
+        return self._wrong_command() if is_it else ""
+
     def _ended_at_once(self, status: Status) -> StartFailedError:
-        logs = self.log_tail()
         reason = f" ({status.reason})" if status.reason else ""
         message = f"container {self.name} ended as soon as it was started, with exit code {status.exit_code}{reason}"
-        hint = "if it is meant to end, wait for that with ready=wait.exit()"
-        if status.exit_code == CANNOT_EXECUTE and not logs:
-            wrong = problem(self.image.lower_dirs, self.command[0], self.env.get("PATH", ""), self._spec.cwd)
-            if wrong:
-                message = f"container {self.name} could not execute its command: {wrong}"
-                hint = "pass another with command=… or entrypoint=…"
+        return self._start_failed(status, message, "if it is meant to end, wait for that with ready=wait.exit()")
+
+    def _start_failed(self, status: Status, message: str, hint: str) -> StartFailedError:
+        logs = self.log_tail()
         return StartFailedError(
             message,
             exit_code=status.exit_code,
@@ -173,6 +189,9 @@ class Container(Snapshots, LowLevel):
             + (f"its last log lines:\n{logs}" if logs else "it wrote nothing"),
             hint=hint,
         )
+
+    def _wrong_command(self) -> str:
+        return problem(self.image.lower_dirs, self.command[0], self.env.get("PATH", ""), self._spec.cwd)
 
     def stop(self, timeout: float = STOP_TIMEOUT) -> None:
         """Send the image's stop signal; SIGKILL after *timeout* seconds. Returns once it has ended; its files stay.
@@ -269,3 +288,17 @@ class Container(Snapshots, LowLevel):
     def stats(self) -> Stats:
         """Memory, processor, I/O and traffic so far; `NotRunningError` unless it is running."""
         return self._backend.stats(self.id)
+
+    def usage(self) -> Usage:
+        """The most memory and the processor time that its last start used, also when it has ended or is destroyed."""
+        if self.remains is not None:
+            return self.remains.usage
+        return Usage() if self._destroyed else self._backend.usage(self.id)
+
+
+def reason_of(container: Container, status: Status, log: bytes) -> str:
+    """Why *container* has ended as *status* says, with *log* written, as far as that is known."""
+    if status.reason or status.exit_code != CANNOT_EXECUTE or log:
+        return status.reason
+    wrong = container._wrong_command()
+    return f"could not execute its command: {wrong}" if wrong else ""

@@ -7,7 +7,7 @@ import selectors
 import shlex
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -215,11 +215,13 @@ class _Exchange:
 class Process:
     """A command that runs while the caller goes on; its streams are binary files.
 
-    A context manager: leaving it kills the command if it still runs, and closes the streams.
+    A context manager: leaving it kills the command if it still runs, and closes the streams. *told* is called with its
+    exit code when its end is noticed.
     """
 
-    def __init__(self, handle: ExecHandle, args: tuple[str, ...], pipes: Pipes) -> None:
+    def __init__(self, handle: ExecHandle, args: tuple[str, ...], pipes: Pipes, told: Callable[[int], None]) -> None:
         self.args = args
+        self._told = told
         self.stdin: IO[bytes] = os.fdopen(pipes.give_up(0), "wb", buffering=0)
         self.stdout: IO[bytes] = os.fdopen(pipes.give_up(1), "rb")
         self.stderr: IO[bytes] = os.fdopen(pipes.give_up(2), "rb")
@@ -238,13 +240,19 @@ class Process:
             for stream in (self.stdin, self.stdout, self.stderr):
                 stream.close()
 
+    def _note(self, exit_code: int | None) -> None:
+        """Keep *exit_code*, if there is one now."""
+        self.exit_code = exit_code
+        if exit_code is not None:
+            self._told(exit_code)
+
     def poll(self) -> int | None:
         """The exit code, or ``None`` while it runs."""
         if self.exit_code is None:
             with selectors.DefaultSelector() as selector:
                 selector.register(self._handle.fileno(), selectors.EVENT_READ)
                 if selector.select(0):
-                    self.exit_code = self._handle.wait()
+                    self._note(self._handle.wait())
         return self.exit_code
 
     def wait(self, timeout: float | None = None) -> int:
@@ -253,7 +261,7 @@ class Process:
         A negative one is the signal that killed it.
         """
         if self.exit_code is None:
-            self.exit_code = self._handle.wait(timeout)
+            self._note(self._handle.wait(timeout))
         if self.exit_code is None:
             raise ExecTimeoutError(
                 f"command still runs after {timeout:g} s: {shlex.join(self.args)}", timeout=timeout or 0
@@ -264,7 +272,7 @@ class Process:
         """End it and everything it started."""
         if self.poll() is None:
             self._handle.kill()
-            self.exit_code = self._handle.wait()
+            self._note(self._handle.wait())
 
 
 def _read(fd: int, buffer: bytearray) -> bool:

@@ -20,6 +20,7 @@ from ..errors import InvalidSettingsError
 from ..rootfs.users import resolve_user
 from .channel import Channel, Frame
 from .copying import CopyError, Owner, Receiver, send_tree
+from .pty import PTMX_DEVICE, prepare
 
 RESOLVE_IN_ROOT = 0x10
 O_PATH = os.O_PATH
@@ -119,6 +120,15 @@ def _open(root: Root, task: Frame, _: Channel) -> Done:
         fd = _as_read_now(fd)
     os.set_blocking(fd, True)
     return None, fd
+
+
+def _terminal(root: Root, task: Frame, _: Channel) -> Done:
+    """Open a new terminal, non-blocking, whose other end is ``uid``'s; ENOTTY for what gives none."""
+    master = root.open(task["path"], os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    if os.fstat(master).st_rdev != os.makedev(*PTMX_DEVICE):
+        raise OSError(errno.ENOTTY, "no terminals there")
+    os.close(prepare(master, task["uid"]))
+    return None, master
 
 
 def _as_read_now(fd: int) -> int:
@@ -234,18 +244,20 @@ def _make_directories(root: Root, path: str) -> None:
 
 
 def _unmount(root: Root, task: Frame, _: Channel) -> Done:
-    """Undo a mount; with ``remove``, of the file below it too."""
+    """Undo a mount; with ``remove``, of the file or empty directory below it too."""
     parent, name = root.open_parent(task["path"])
     os.fchdir(parent)
     if _libc.umount2(os.fsencode(name), UMOUNT_NOFOLLOW | MNT_DETACH):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     if task["remove"]:
-        os.unlink(name, dir_fd=parent)
+        is_dir = stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
+        (os.rmdir if is_dir else os.unlink)(name, dir_fd=parent)
     return None, None
 
 
 _TASKS: dict[str, Callable[[Root, Frame, Channel], Done]] = {
     "open": _open,
+    "terminal": _terminal,
     "list": _list,
     "exists": _exists,
     "copy_out": _copy_out,

@@ -109,4 +109,4 @@ def _entrance(target: Target) -> tuple[object, ...]:
 
 
 def _words(spec: ExecSpec) -> tuple[object, ...]:
-    return (spec.args, spec.env, spec.cwd, spec.uid, spec.gid, spec.groups)
+    return (spec.args, spec.env, spec.cwd, spec.uid, spec.gid, spec.groups, spec.tty)

@@ -28,6 +28,7 @@ from .attach import (
     libc,
     setns,
 )
+from .pty import take_control
 from .sibling import CloneSibling
 
 TYPE_CHECKING = False  # not typing's: see `zygote`
@@ -58,6 +59,7 @@ class _Request(parcel.Record):
     uid: int
     gid: int
     groups: tuple[int, ...]
+    tty: bool
 
 
 class Entrance(parcel.Record):
@@ -176,6 +178,8 @@ def _execute(request: _Request, stdio: Sequence[int], entries: Sequence[int]) ->
         os.setsid()
         for number, fd in enumerate(stdio):
             os.dup2(fd, number)
+        if request.tty:
+            take_control(0)
         for entry in entries:
             os.write(entry, b"0")
         # What leaves its parent and session comes back to the command, so that it can be ended with it.

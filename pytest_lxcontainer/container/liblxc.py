@@ -46,6 +46,7 @@ def start_monitor(zygote: Zygote, plan: Plan, fds: Sequence[int]) -> Birth:
         command=spec.command,
         init=spec.init,
         begins_with_init=spec.begins_with_init,
+        tty=spec.tty,
         uid=spec.uid,
         gid=spec.gid,
         groups=spec.groups,

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 from ..errors import WaitTimeoutError
-from .backend import LogHandle
+from .backend import LOG_KEPT, LogHandle
 from .part import Part
 
 _TAIL = 1 << 16
@@ -24,9 +24,16 @@ class Logs(Part):
         """The same as it was written."""
         return self._backend.logs(self.id, since or 0.0)
 
+    def log_end(self) -> bytes:
+        """The last `LOG_KEPT` bytes of it, also when it is destroyed."""
+        if self.remains is not None:
+            return self.remains.log
+        return self._backend.logs(self.id, last=LOG_KEPT)
+
     def log_tail(self, lines: int = 20) -> str:
         """The last *lines* of the log."""
-        return "\n".join(self.log_bytes()[-_TAIL:].decode("utf-8", "replace").splitlines()[-lines:])
+        end = self._backend.logs(self.id, last=_TAIL)
+        return "\n".join(end.decode("utf-8", "replace").splitlines()[-lines:])
 
     def follow_logs(self, since: float | None = None, timeout: float | None = None) -> Iterator[str]:
         """Yield each line of the log, without its end, as soon as it is written, until the container ends.
@@ -50,6 +57,19 @@ class Logs(Part):
                     raise self._still_running(timeout or 0.0, rest)
             if rest:
                 yield rest.decode("utf-8", "replace")
+        finally:
+            following.close()
+
+    def follow_bytes(self, since: float | None = None) -> Iterator[bytes]:
+        """The log as it was written, in pieces as they come, until the container ends."""
+        following = self._backend.follow(self.id, since or 0.0)
+        try:
+            goes_on = True
+            while (data := following.read()) or goes_on:
+                if data:
+                    yield data
+                else:
+                    goes_on = following.wait()
         finally:
             following.close()
 

@@ -23,6 +23,7 @@ from .attach import (
     setns,
 )
 from .parcel import Record, receive_fds, send_fds
+from .pty import PTMX, prepare, take_control
 
 TYPE_CHECKING = False  # not typing's: see `zygote`
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class Order(Record):
     command: tuple[str, ...]
     init: bool
     begins_with_init: bool
+    tty: bool
+    """Whether the command gets a terminal of the container's, of which the supervisor has the other end."""
     uid: int
     gid: int
     groups: tuple[int, ...]
@@ -134,6 +137,7 @@ class _Init:
         self._herald = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, fileno=HERALD)
         self._is = _identity(HERALD)
         self._told: tuple[int, ...] = ()
+        self._terminal: int | None = None
         handlers = (self._begin, self._end, self._become_user)
         self._handlers = tuple(ctypes.CFUNCTYPE(None)(handler) for handler in handlers)
 
@@ -151,18 +155,34 @@ class _Init:
         self._is_init = os.getpid() == 1
         if self._is_init:
             libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
-            self._tell()
+            if self._order.tty:
+                self._tell_with_terminal()
+            else:
+                self._tell()
             if self._order.waits:
                 self._wait()
             self._confine()
             if not self._order.init:
                 self._become_command()
 
-    def _tell(self) -> None:
+    def _tell(self, *more: int) -> None:
         """Let the supervisor know who init is, and when the command has been executed: a descriptor closes then."""
         if _identity(HERALD) == self._is:  # else an LXC before 5.0 has closed it, and it may be something else now
             self._told = os.pipe()
-            self._say(b"i", self._told[:1])
+            self._say(b"i", (self._told[0], *more))
+
+    def _tell_with_terminal(self) -> None:
+        """As `_tell`, and hand a terminal over that the command will have the other end of."""
+        try:
+            master = os.open(PTMX, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+            self._terminal = prepare(master, self._order.uid)
+            self._tell(master)
+            os.close(master)
+            if not self._told:
+                os.write(2, b"a terminal for its command needs LXC 5.0 or later\n")
+                os._exit(CANNOT_BECOME)
+        except BaseException:  # what is raised in a callback is only printed
+            os._exit(CANNOT_BECOME)
 
     def _say(self, what: bytes, fds: Sequence[int] = ()) -> None:
         try:
@@ -194,6 +214,8 @@ class _Init:
             self._herald.close()
             for fd in self._told:
                 os.close(fd)
+            if self._terminal is not None:
+                os.close(self._terminal)
 
     def _confine(self) -> None:
         """Put the filter of system calls on: LXC would make it anew for each container, by way of 300 lines of log."""
@@ -220,11 +242,20 @@ class _Init:
             if self._told:
                 self._say(b"c")
                 os.set_inheritable(HERALD, False)
+            if self._terminal is not None:
+                self._take_terminal(self._terminal)
             os.setgroups(list(self._order.groups))
             os.setresgid(self._order.gid, self._order.gid, self._order.gid)
             os.setresuid(self._order.uid, self._order.uid, self._order.uid)
         except BaseException:  # nothing may go on as root; what is raised in a callback is only printed
             os._exit(CANNOT_BECOME)
+
+    def _take_terminal(self, fd: int) -> None:
+        if os.getsid(0) != os.getpid():
+            os.setsid()
+        for number in range(3):
+            os.dup2(fd, number)
+        take_control(fd)
 
 
 def _identity(fd: int) -> tuple[int, int] | None:

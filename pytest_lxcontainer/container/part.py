@@ -20,6 +20,9 @@ class Part:
     is_first = True
     """Whether no other process had it before."""
 
+    is_stand_in = False
+    """Whether something that only waits runs in place of its own command: of what was saved when it had ended."""
+
     def __init__(self, backend: Backend, spec: ContainerSpec, image: Image, traits: Traits = Traits()) -> None:
         self._backend = backend
         self._spec = spec
@@ -31,6 +34,8 @@ class Part:
         self._ips = reserved.ips
         self._last: Status = reserved
         self._destroyed = False
+        self.started_at: float | None = None
+        """When this process last started it, or got it started (seconds since the epoch)."""
         self.remains: Remains | None = None
         """How it was, and what it had written, the moment before it was destroyed; ``None`` until then."""
 
@@ -41,6 +46,11 @@ class Part:
     def name(self) -> str:
         """Its host name, under which its peers resolve it."""
         return self._spec.hostname
+
+    @property
+    def is_destroyed(self) -> bool:
+        """Whether it is no more, or this process has done with it."""
+        return self._destroyed
 
     def status(self) -> Status:
         """State, pid and exit code at one moment; what was last known once it is destroyed."""

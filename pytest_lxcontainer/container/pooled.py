@@ -64,6 +64,7 @@ class PooledContainer(Container):
         if not self._is_started:
             return super().start()
         self._is_started = False
+        self.started_at = time.time()
         if not self._is_ready:
             readiness = self._traits.readiness
             deadline = time.monotonic() + readiness.timeout

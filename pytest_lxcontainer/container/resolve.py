@@ -71,6 +71,8 @@ def resolve(
         image=image.title,
         volumes=image.config.volumes,
         labels=tuple(wanted.labels.items()),
+        tty=wanted.tty,
+        stdin=wanted.stdin,
     )
 
 
@@ -98,6 +100,7 @@ def traits_of(
         shell=image.config.shell,
         home=dict(spec.env).get("HOME", "/"),
         observer=observer,
+        settings=wanted,
     )
 
 
@@ -122,6 +125,8 @@ def _environment(config: ImageConfig, wanted: ContainerSettings, user: User, hos
     """The image's variables under those of the settings, over what every process may expect to have."""
     image = dict(entry.split("=", 1) for entry in config.env)
     basics = {"PATH": DEFAULT_PATH, "HOME": user.home, "HOSTNAME": hostname}
+    if wanted.tty:
+        basics["TERM"] = "xterm"
     return {**basics, **image, **wanted.env}
 
 

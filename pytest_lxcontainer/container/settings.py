@@ -57,6 +57,8 @@ class ContainerSettings:
     *privileged* runs without a user namespace; *cap_add* are names of capabilities(7) beyond Docker's usual ones, or
     ``"ALL"``. *init* tells whether a small init is process 1, which forwards signals and reaps; without it the command
     itself is. By default it is left out where the command is an init of its own. *labels* are the user's own notes.
+    With *tty* the command has a terminal of the container's as stdin, stdout and stderr. With *stdin*,
+    `Container.attach` feeds it; else nothing ever comes from there.
     """
 
     command: Sequence[str] | str | None = None
@@ -77,6 +79,8 @@ class ContainerSettings:
     cap_add: tuple[str, ...] = ()
     init: bool | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    tty: bool = False
+    stdin: bool = False
 
     @classmethod
     def of(cls, **settings: Any) -> ContainerSettings:

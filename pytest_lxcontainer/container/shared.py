@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from ..errors import LxContainerError, StartFailedError
@@ -40,6 +41,7 @@ class SharedContainer(Container):
         if self._begun:
             return super().start()
         self._begun = True
+        self.started_at = time.time()
         return self._start_for_all() if self.is_first else self
 
     def _start_for_all(self) -> Container:

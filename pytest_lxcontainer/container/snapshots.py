@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ..errors import InvalidSettingsError, SnapshotNotFoundError
 from ..image.image import Image
@@ -109,6 +109,16 @@ def _kind(word: str) -> Kind:
     return "added" if word == "added" else "changed" if word == "changed" else "deleted"
 
 
-def seal(container: Snapshots, directory: Path) -> None:
-    """Copy what *container* has written into *directory*, which is empty, as a layer above those of its image."""
-    container._timed("snapshot", partial(container._backend.snapshot, container.id, str(directory)))
+def changes_of(container: Snapshots, bounds: Mapping[str, Any]) -> dict[str, Any]:
+    """What has changed in *container* since the image it was made of, in *bounds*; see `rootfs.changes`."""
+    lower_dirs = [str(path) for path in container.image.lower_dirs]
+    return container._backend.changes(container.id, lower_dirs, bounds)
+
+
+def seal(container: Snapshots, directory: Path) -> tuple[Path, ...]:
+    """Copy what *container* has written into *directory*, which is empty, as a layer above those of its image.
+
+    Returns all its layers then, base first, *directory* last.
+    """
+    sealed = container._timed("snapshot", partial(container._backend.snapshot, container.id, str(directory)))
+    return tuple(map(Path, sealed))

@@ -23,7 +23,8 @@ class ContainerSpec:
     loopback, and when *isolated* it does not reach the world.
     *volumes* are directories that are made where the layers have none, as *cwd* is. *stop_signal* is a number. With
     *init* the command runs under LXC's own init, else it is process 1 itself, and with *systemd* it is that. With
-    *shared*, a key, it is for `Backend.share`, by at most *sharers* processes.
+    *shared*, a key, it is for `Backend.share`, by at most *sharers* processes. With *tty* the command has a terminal of
+    the container's, and with *stdin* somebody may feed it by `Backend.attach`; else nothing ever comes there.
     """
 
     hostname: str
@@ -51,11 +52,16 @@ class ContainerSpec:
     shared: str = ""
     sharers: int = 1
     volumes: tuple[str, ...] = ()
+    tty: bool = False
+    stdin: bool = False
 
     @property
     def begins_with_init(self) -> bool:
-        """Whether LXC's init starts the command, or itself becomes it: LXC 5.0 gives process 1 no groups."""
-        return self.init or bool(self.groups)
+        """Whether LXC's init starts the command, or itself becomes it.
+
+        LXC 5.0 gives process 1 no groups, and no terminal that is the container's.
+        """
+        return self.init or bool(self.groups) or self.tty
 
     @property
     def leaves_cgroups(self) -> bool:

@@ -74,6 +74,23 @@ class Stats:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """What a container used in its last start, also after its end: bytes, seconds; ``None`` where the host cannot tell.
+
+    Without cgroups the time is that of init, of the command, and of what either has waited for.
+    """
+
+    memory_peak: ByteSize | None = None
+    cpu_time: float | None = None
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Usage:
+        """Rebuild from what `asdict` made of one."""
+        peak = data["memory_peak"]
+        return cls(None if peak is None else ByteSize(peak), data["cpu_time"])
+
+
+@dataclass(frozen=True, slots=True)
 class Samples:
     """A container over time: *moments* (monotonic seconds of the host), at each the bytes of *memory* in use, and the
     seconds of processor time, *cpu*, so far.
@@ -126,6 +143,30 @@ def read_stats(processes: Processes, cgroups: Mapping[str, Path], own: bool) -> 
         figures = _from_proc(processes)
     figures["networks"] = _networks(processes.command)
     return figures
+
+
+def usage_in(cgroups: Mapping[str, Path]) -> Usage:
+    """What *cgroups* (by controller, ``""``: unified) of a container's own have counted: two files are read."""
+    if "memory" in cgroups:
+        peak, spent = number_in(cgroups["memory"] / "memory.max_usage_in_bytes"), None
+        if "cpuacct" in cgroups:
+            spent = number_in(cgroups["cpuacct"] / "cpuacct.usage")
+        return _usage(peak, None if spent is None else spent / 1e9)
+    if "" not in cgroups:
+        return Usage()
+    microseconds = table_in(cgroups[""] / "cpu.stat").get("usage_usec")
+    return _usage(number_in(cgroups[""] / "memory.peak"), None if microseconds is None else microseconds / 1e6)
+
+
+def usage_of(processes: Processes) -> Usage:
+    """What *processes* have used, by /proc."""
+    spent = processes.spent
+    clock = [spent.user, spent.system, *_cpu_times(processes.init), *_cpu_times(processes.command)]
+    return _usage(None, sum(clock))
+
+
+def _usage(memory_peak: int | None, cpu_time: float | None) -> Usage:
+    return Usage(None if memory_peak is None else ByteSize(memory_peak), cpu_time)
 
 
 def read_usage(processes: Processes, cgroups: Mapping[str, Path], own: bool) -> tuple[int, float]:

@@ -14,6 +14,7 @@ from ..errors import ContainerFileError, InvalidSettingsError
 from .channel import Channel, Frame
 from .copying import CopyError, OtherEndError, Receiver, send_tree
 from .files import destination
+from .pty import PTMX
 
 Begin = Callable[[Frame], Channel]
 
@@ -38,6 +39,10 @@ class Transfers(ABC):
         """See `Backend`."""
         return bool(self._transfer(name).ask({"do": "exists", "path": path}))
 
+    def open_terminal(self, name: str, uid: int) -> int:
+        """See `Backend`."""
+        return self._transfer(name).open_terminal(uid)
+
     def copy_in(self, name: str, host_path: str, path: str, owner: str | None) -> str:
         """See `Backend`."""
         return self._transfer(name).copy_in(host_path, path, owner)
@@ -60,6 +65,13 @@ class Transfer:
             _, fd = self._answer(channel, path)
         assert fd is not None  # what opening gives
         return os.fdopen(fd, mode)
+
+    def open_terminal(self, uid: int) -> int:
+        """See `Backend.open_terminal`."""
+        with self._begin({"do": "terminal", "path": PTMX, "uid": uid}) as channel:
+            _, fd = self._answer(channel, PTMX)
+        assert fd is not None  # what opening gives
+        return fd
 
     def ask(self, task: Frame) -> Any:
         """Have *task* done on its ``path`` and return what it gives."""

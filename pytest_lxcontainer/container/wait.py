@@ -316,6 +316,7 @@ def until(container: Container, condition: Condition, timeout: float) -> None:
 
 
 def _late(container: Container, condition: Condition, timeout: float, seen: str) -> WaitTimeoutError:
+    container.history.note_late(f"{describe(condition)}, not so after {timeout:.3g} s: {seen}")
     return WaitTimeoutError(
         f"container {container.name} was not ready after {timeout:.3g} s: waited for {describe(condition)}",
         awaited=describe(condition),

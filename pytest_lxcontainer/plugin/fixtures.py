@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from .aftermath import part_with
 from .asked import answered, check_names
 from .choice import Choice, marked, param_of, with_param
 from .images import hand_over
-from .options import chosen_images
+from .options import chosen_images, on_failure_of
 from .pool import coming_after
 from .provisioning import close, provisioner_of
 from .report import track
@@ -34,7 +35,9 @@ def _lxc_provisioner(request: pytest.FixtureRequest) -> Generator[Provisioner, N
     with _host_ready(config):
         provisioner = provisioner_of(config)
     yield provisioner
-    close(config)
+    # What the last test leaves is settled when the report on its teardown is made.
+    if on_failure_of(config) == "destroy":
+        close(config)
     hand_over(config)
 
 
@@ -170,7 +173,7 @@ def _made(
         group = (EVERYBODY,) if share else group_of(request)
         container = provisioner.clone(image, group=group, share=share, coming=coming, **settings)
     track(request, container)
-    request.addfinalizer(container.release)
+    request.addfinalizer(lambda: part_with(request.config, container))
     return container
 
 

@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 
+from .aftermath import close_aftermath
 from .choice import is_parametrized, made_by_lxc_container, marked, name_of_param, note_item
 from .images import check_options, prepare_worker, take_over
+from .junit import register
 from .options import chosen_images
 from .provisioning import begin, close
 from .reset import reset_for
 from .run import RUN, SharedRun, end_run, ended_by, supervisor_of
+from .shell import offer_shell
 from .terminal import close_terminal, open_terminal
 from .times import note_times
 
@@ -22,10 +25,12 @@ _MARKER = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker, and the hook that only exists with xdist."""
+    """Register the marker, and what adds to JUnit files."""
     config.addinivalue_line("markers", _MARKER)
+    register(config)
     config.stash[RUN] = SharedRun.of(config)
     note_times(config)
+    offer_shell(config)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -86,6 +91,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
     Without xdist the session's fixture has done so.
     """
+    close_aftermath(config)
     close(config)
     close_terminal(config)
     client = None if hasattr(config, "workerinput") else supervisor_of(config)

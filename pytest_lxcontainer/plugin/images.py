@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from .choice import IMAGE_OF_FIXTURE, made_by_lxc_container, marked, with_param
-from .options import any_setting, chosen_images, is_chosen, settings_of
+from .options import any_setting, chosen_images, is_chosen, on_failure_of, settings_of
 
 if TYPE_CHECKING:
     from ..lockfile import Uses
@@ -39,6 +39,7 @@ def uses_of(config: pytest.Config) -> Uses:
 def check_options(config: pytest.Config) -> None:
     """Raise `pytest.UsageError` for an option that cannot be used; free where none is given."""
     if any_setting(config):
+        on_failure_of(config)
         uses_of(config)
 
 
@@ -146,10 +147,13 @@ def _known(config: pytest.Config, image: str) -> str:
         name = parse_name(image)
         if not isinstance(name, Reference):
             return name.familiar
+        images = ImageStore(Layout(settings.store))
+        record = images.find_record(name, settings.platform)
+        if record and record.local:
+            return full_name(name, record.digest)
         pinned = uses.pin(name)
     except LxContainerError as error:
         return f"{image} ({error.message})"
-    record = ImageStore(Layout(settings.store)).find_record(pinned, settings.platform)
     if pinned.digest:
         return full_name(name, pinned.digest)
     return full_name(name, record.resolved) if record else f"{name.familiar} (not pulled yet)"

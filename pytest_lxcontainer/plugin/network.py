@@ -84,14 +84,16 @@ def remove_captures(containers: Iterable[Container]) -> None:
                     shutil.rmtree(capture.path.parent, ignore_errors=True)
 
 
-def described(container: Container) -> list[str]:
-    """Lines on faults and recordings, for the report of a failed test."""
+def faults_of(container: Container) -> list[str]:
+    """What is in force in its network, for the report of a failed test."""
     network = _network_of(container)
-    if network is None:
-        return []
-    faults = [] if container.remains is not None else network.faults
-    lines = [f"network faults: {'; '.join(map(str, faults))}"] if faults else []
-    return [*lines, *(f"packets: {capture.path}" for capture in network.captures)]
+    return [] if network is None or container.remains is not None else [str(fault) for fault in network.faults]
+
+
+def captures_of(container: Container) -> list[str]:
+    """Files of packets that a test has recorded."""
+    network = _network_of(container)
+    return [] if network is None else [str(capture.path) for capture in network.captures]
 
 
 def _network_of(container: Container) -> Network | None:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 DEFAULT_IMAGE = "alpine:latest"
 
+ON_FAILURE = ("destroy", "keep", "save")
+"""What may become of a failed test's containers."""
+
 _HELP = {
     "image": "image for the `container` fixture; repeatable: each test runs once for each",
     "pull": "when to ask the registry: missing (default), always, or never (opens no socket)",
@@ -22,6 +25,7 @@ _HELP = {
     "lock": "file that pins tags to digests: its pins are all that is used; written where it is absent",
     "store": "directory for blobs, layers and containers (default: the user's cache directory)",
     "timeout": "seconds a container has to start and become ready (default: 60)",
+    "on_failure": "what becomes of failed tests' containers: destroy (default), keep (frozen), or save (as images)",
     "pool": "containers to start ahead of the tests that will ask for them (default: auto; 0: none)",
     "durations": "show the N slowest operations on containers and images (0: all)",
     "report": "write a page (HTML) that shows the run: containers, times, failures",
@@ -34,6 +38,7 @@ _METAVARS = {
     "lock": "FILE",
     "store": "DIR",
     "timeout": "SECONDS",
+    "on_failure": "WHAT",
     "pool": "N",
     "durations": "N",
     "report": "FILE",
@@ -43,6 +48,8 @@ _WITHOUT_CONTAINERS = ("image", "durations", "report")
 """Options that need no store nor registry to be looked at."""
 _UPDATE_HELP = "ask what the tags that are used name now, and pin them to that in the file of --lxc-lock"
 
+_SHELL_HELP = "on a failure, open a shell in the test's container before its teardown (not with -n)"
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the plugin's options."""
@@ -50,7 +57,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     for name, text in _HELP.items():
         repeatable = name in _REPEATABLE
         group.addoption(
-            f"--lxc-{name}",
+            f"--lxc-{name.replace('_', '-')}",
             dest=f"lxc_{name}",
             action="append" if repeatable else "store",
             default=None,
@@ -60,6 +67,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         kind: Literal["linelist", "string"] = "linelist" if repeatable else "string"
         parser.addini(f"lxc_{name}", text, type=kind, default=None)
     group.addoption("--lxc-lock-update", dest="lxc_lock_update", action="store_true", help=_UPDATE_HELP)
+    group.addoption("--lxc-shell", dest="lxc_shell", action="store_true", help=_SHELL_HELP)
 
 
 def chosen_images(config: pytest.Config) -> list[str]:
@@ -93,6 +101,14 @@ def settings_of(config: pytest.Config) -> Settings:
         return settings
     except InvalidSettingsError as error:
         raise pytest.UsageError(str(error)) from None
+
+
+def on_failure_of(config: pytest.Config) -> str:
+    """What becomes of a failed test's containers; `pytest.UsageError` for what is none of `ON_FAILURE`."""
+    chosen = (_chosen(config, "on_failure") or ["destroy"])[-1]
+    if chosen not in ON_FAILURE:
+        raise pytest.UsageError(f"--lxc-on-failure: {chosen!r} is none of: {', '.join(ON_FAILURE)}")
+    return chosen
 
 
 def is_chosen(config: pytest.Config, *names: str) -> bool:

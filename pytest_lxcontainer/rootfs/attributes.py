@@ -15,7 +15,7 @@ from .tar_entry import Entry
 from .whiteout import is_overlay_xattr
 
 _CAPABILITY = "security.capability"
-_HOST_XATTRS = frozenset({"security.selinux", "system.nfs4_acl"})
+HOST_XATTRS = frozenset({"security.selinux", "system.nfs4_acl"})
 """The host's business: a label or ACL of the machine the image was built on means nothing here."""
 _LAST_ID = 2**32 - 2
 """2**32 - 1 tells chown(2) to leave the owner as it is."""
@@ -39,7 +39,7 @@ class AttributeWriter:
     def replace(self, fd: int, entry: Entry) -> None:
         """Do as `apply`, for a directory that may have attributes of an earlier entry or of a lower layer."""
         for name in os.listxattr(fd):
-            if not is_overlay_xattr(name) and name not in _HOST_XATTRS:
+            if not is_overlay_xattr(name) and name not in HOST_XATTRS:
                 # Those of which the namespace's root is not the master were not given by a layer.
                 with suppress(PermissionError):
                     os.removexattr(fd, name)
@@ -73,7 +73,7 @@ class AttributeWriter:
         for name, value in xattrs:
             if is_overlay_xattr(name):
                 raise UnsafeLayerError(f"{entry!r} carries {name}, which overlayfs keeps for itself", entry=entry)
-            if name not in _HOST_XATTRS:
+            if name not in HOST_XATTRS:
                 self._set_xattr(target, name, value, entry)
 
     def _set_xattr(self, target: int | str, name: str, value: bytes, entry: str) -> None:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
+from typing import NamedTuple
 
 from .made import Made
 from .merged import Found, MergedDir
@@ -28,7 +30,26 @@ def differences(old: Sequence[int], new: Sequence[int], made: Made) -> list[Diff
     A directory counts as changed by its own owner, mode or attributes, not by what is in it. What was removed with a
     directory is not listed beside it. Additions that *made* accounts for are left out.
     """
-    return sorted(_walk(MergedDir.root(old), MergedDir.root(new), made), key=lambda each: each[1])
+    found = ((each.kind, each.path, size_of(each.after)) for each in differing(old, new, made, _same))
+    return sorted(found, key=lambda each: each[1])
+
+
+class Differing(NamedTuple):
+    """A path that differs: what was there *before*, and *after*, as long as the walk has not gone on."""
+
+    kind: str
+    path: str
+    before: Found | None
+    after: Found | None
+
+
+Comparison = Callable[[Found, Found], bool]
+"""Whether two that have one name are the same."""
+
+
+def differing(old: Sequence[int], new: Sequence[int], made: Made, same: Comparison) -> Generator[Differing, None, None]:
+    """As `differences`, one after the other as they are found: names in order, what a directory holds after itself."""
+    return _walk(MergedDir.root(old), MergedDir.root(new), made, same)
 
 
 class _Pair:
@@ -54,7 +75,7 @@ class _Pair:
         self.new.close()
 
 
-def _walk(old: MergedDir, new: MergedDir, made: Made) -> Iterator[Difference]:
+def _walk(old: MergedDir, new: MergedDir, made: Made, same: Comparison) -> Generator[Differing, None, None]:
     """Walk without recursion: a container may have nested directories deeper than Python's stack."""
     trail = [_Pair("", old, new)]
     try:
@@ -63,52 +84,76 @@ def _walk(old: MergedDir, new: MergedDir, made: Made) -> Iterator[Difference]:
             if not at.names:
                 trail.pop().close()
                 continue
-            name = at.names.pop()
-            path = f"{at.path}/{name}"
-            before, after = at.old.find(name), at.new.find(name)
-            kind = _kind(before, after, path, made)
-            if kind:
-                yield kind, path, _size(after)
-            if after is not None and stat.S_ISDIR(after.status.st_mode):
-                trail.append(at.enter(name, path, on_both=_is_dir(before)))
+            each, inner = _step(at, at.names.pop(), made, same)
+            if inner is not None:
+                trail.append(inner)
+            if each.kind:
+                yield each
     finally:
         for pair in trail:
             pair.close()
 
 
+def _step(at: _Pair, name: str, made: Made, same: Comparison) -> tuple[Differing, _Pair | None]:
+    """What is under *name* in the directory *at*, and the directory that it is, if it is one on the new side.
+
+    What a running container takes away meanwhile is as if it had not been there.
+    """
+    path = f"{at.path}/{name}"
+    before = at.old.find(name)
+    with suppress(FileNotFoundError, NotADirectoryError):
+        after = at.new.find(name)
+        each = Differing(_kind(before, after, path, made, same), path, before, after)
+        if after is None or not stat.S_ISDIR(after.status.st_mode):
+            return each, None
+        return each, at.enter(name, path, on_both=_is_dir(before))
+    return Differing("" if before is None else DELETED, path, before, None), None
+
+
 def _names(old: MergedDir, new: MergedDir) -> list[str]:
-    """The names that may differ: those in any directory that is not on both sides."""
+    """The names that may differ, last first: those in any directory that is not on both sides."""
     mine, theirs = _identities(old), _identities(new)
     shared = [each for each in mine if each in theirs]
     if shared != [each for each in theirs if each in mine]:
         shared = []
     every = zip((*old.fds, *new.fds), (*mine, *theirs), strict=True)
-    return list({name for fd, identity in every if identity not in shared for name in os.listdir(fd)})
+    names = {name for fd, identity in every if identity not in shared for name in os.listdir(fd)}
+    return sorted(names, reverse=True)
 
 
 def _identities(directory: MergedDir) -> list[tuple[int, int]]:
     return [(status.st_dev, status.st_ino) for status in map(os.fstat, directory.fds)]
 
 
-def _kind(before: Found | None, after: Found | None, path: str, made: Made) -> str:
+def _kind(before: Found | None, after: Found | None, path: str, made: Made, same: Comparison) -> str:
     if after is None:
         return DELETED if before is not None else ""
     if before is None:
         return "" if made.accounts_for(path[1:], after.status) else ADDED
-    return "" if _same(before, after) else CHANGED
+    return "" if same(before, after) else CHANGED
 
 
 def _same(before: Found, after: Found) -> bool:
+    if _is_one(before, after):
+        return True
+    return looks_same(before, after) and (not _can_be_opened(after.status) or _same_inside(before, after))
+
+
+def _is_one(before: Found, after: Found) -> bool:
     old, new = before.status, after.status
-    if (old.st_dev, old.st_ino) == (new.st_dev, new.st_ino):
+    return (old.st_dev, old.st_ino) == (new.st_dev, new.st_ino)
+
+
+def looks_same(before: Found, after: Found) -> bool:
+    """Whether two are the same as far as that is known without opening them."""
+    old, new = before.status, after.status
+    if _is_one(before, after):
         return True
     if (old.st_mode, old.st_uid, old.st_gid, old.st_rdev) != (new.st_mode, new.st_uid, new.st_gid, new.st_rdev):
         return False
     if stat.S_ISLNK(new.st_mode):
         return os.readlink(before.name, dir_fd=before.dir_fd) == os.readlink(after.name, dir_fd=after.dir_fd)
-    if stat.S_ISREG(new.st_mode) and (old.st_size, old.st_mtime_ns) != (new.st_size, new.st_mtime_ns):
-        return False
-    return not _can_be_opened(new) or _same_inside(before, after)
+    return not stat.S_ISREG(new.st_mode) or (old.st_size, old.st_mtime_ns) == (new.st_size, new.st_mtime_ns)
 
 
 def _can_be_opened(status: os.stat_result) -> bool:
@@ -148,5 +193,6 @@ def _is_dir(found: Found | None) -> bool:
     return found is not None and stat.S_ISDIR(found.status.st_mode)
 
 
-def _size(found: Found | None) -> int:
+def size_of(found: Found | None) -> int:
+    """The bytes of a regular file, 0 of anything else."""
     return found.status.st_size if found is not None and stat.S_ISREG(found.status.st_mode) else 0

@@ -19,6 +19,7 @@ from typing import overload
 
 from ..errors import LxContainerError, StoreError
 from ..image.digest import Digest
+from .changes import Bounds, changes
 from .compression import preload
 from .diff import differences
 from .layer_dirs import make_dirs
@@ -27,6 +28,7 @@ from .made import Made
 from .measure import size_on_disk
 from .messages import Message, describe, receive, send
 from .overlay import content_in, status_in
+from .pack import pack
 from .removal import remove_entry
 from .seal import seal
 from .unpack import unpack
@@ -170,11 +172,30 @@ def _seal(request: Message, fds: Sequence[int], lower: LowerDirs) -> Message:
     return {}
 
 
+def _pack(_: Message, fds: Sequence[int], __: LowerDirs) -> Message:
+    source_fd, target_fd = fds
+    packed = pack(source_fd, target_fd)
+    return {"diff_id": str(packed.diff_id), "size": packed.size}
+
+
 def _compare(request: Message, fds: Sequence[int], lower: LowerDirs) -> Message:
     """The stacks come as positions among the lower dirs; a list of differences may not fit into a packet."""
-    old, new = ([lower[number] for number in request[stack]] for stack in ("old", "new"))
-    found = differences(old, new, Made.from_dict(request["made"]))
-    os.write(fds[0], json.dumps(found).encode("ascii"))
+    old, new = _stacks(request, lower)
+    return _written(differences(old, new, Made.from_dict(request["made"])), fds[0])
+
+
+def _changes(request: Message, fds: Sequence[int], lower: LowerDirs) -> Message:
+    old, new = _stacks(request, lower)
+    return _written(changes(old, new, Made.from_dict(request["made"]), Bounds(**request["bounds"])), fds[0])
+
+
+def _stacks(request: Message, lower: LowerDirs) -> Iterator[list[int]]:
+    return ([lower[number] for number in request[stack]] for stack in ("old", "new"))
+
+
+def _written(found: object, fd: int) -> Message:
+    with os.fdopen(os.dup(fd), "wb") as answer:
+        answer.write(json.dumps(found).encode("ascii"))
     return {}
 
 
@@ -196,7 +217,9 @@ _HANDLERS: dict[str, Callable[[Message, Sequence[int], LowerDirs], Message]] = {
     "measure": _measure,
     "make_dirs": _make_dirs,
     "seal": _seal,
+    "pack": _pack,
     "compare": _compare,
+    "changes": _changes,
     "look_up": _look_up,
     "read": _read,
 }

@@ -17,10 +17,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from ..errors import StoreError, UnsupportedImageError
 from ..image.digest import Digest
+from .changes import Bounds, changes
 from .diff import Difference, differences
 from .idmap import IdMap
 from .limits import Limits
@@ -28,6 +29,7 @@ from .made import Made
 from .measure import size_on_disk
 from .messages import MAX_FDS, Message, rebuild, receive, send
 from .overlay import Overlay
+from .pack import Packed
 from .removal import remove_entry
 from .seal import seal
 from .unpacked import Unpacked
@@ -36,6 +38,7 @@ from .userns import write_maps
 LowerDirs: TypeAlias = Sequence[Path] | Callable[[], Sequence[Path]]
 
 _OPEN_DIR = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _PACKAGE_PARENT = str(Path(__file__).parents[2])
 # Isolated, so that neither PYTHON* variables nor the current directory say what runs with these rights; this
 # package before site-packages, so that both sides are of one version.
@@ -44,6 +47,7 @@ _BOOTSTRAP = (
     "from pytest_lxcontainer.rootfs.helper import main; main()"
 )
 _END_TIMEOUT = 5.0
+_COMPARING = "comparing a container's files"
 
 
 class Sandbox:
@@ -149,18 +153,39 @@ class Sandbox:
             with _store_errors(what), _opened(overlay.lower_dirs) as lower:
                 seal(source, destination, lower, made)
 
+    def pack(self, source: Path, target: Path) -> Packed:
+        """Write the layer in the directory *source* as a tar into *target*, a new file; see `pack.pack`.
+
+        Raises `UnsupportedImageError`, `StoreError`.
+        """
+        request = {"do": "pack", "what": f"packing {source}"}
+        with _opened([source]) as dirs, _opened([target], _NEW_FILE) as files:
+            packed = self._ask(request, [*dirs, *files])
+        return Packed(Digest.parse(packed["diff_id"]), packed["size"])
+
     def compare(self, old: Sequence[Path], new: Sequence[Path], made: Made) -> list[Difference]:
         """What turns the stack *old* into *new* (base first); see `diff.differences`. Raises `StoreError`."""
-        what = "comparing a container's files"
         if os.geteuid() == 0:
-            with _store_errors(what), _opened(old) as before, _opened(new) as after:
+            with _store_errors(_COMPARING), _opened(old) as before, _opened(new) as after:
                 return differences(before, after, made)
+        return [(kind, path, size) for kind, path, size in self._compared("compare", old, new, made)]
+
+    def changes(self, old: Sequence[Path], new: Sequence[Path], made: Made, bounds: Bounds) -> dict[str, Any]:
+        """The same as a report shows it; see `changes.changes`. Raises `StoreError`."""
+        if os.geteuid() == 0:
+            with _store_errors(_COMPARING), _opened(old) as before, _opened(new) as after:
+                return changes(before, after, made, bounds)
+        found: dict[str, Any] = self._compared("changes", old, new, made, bounds=asdict(bounds))
+        return found
+
+    def _compared(self, how: str, old: Sequence[Path], new: Sequence[Path], made: Made, **more: Any) -> Any:
         every = list(dict.fromkeys((*old, *new)))
         stacks = {"old": [every.index(path) for path in old], "new": [every.index(path) for path in new]}
+        request = {"do": how, "what": _COMPARING, "made": made.to_dict(), **stacks, **more}
         with os.fdopen(os.memfd_create("lxcontainer-differences"), "rb") as answer:
-            self._ask({"do": "compare", "what": what, "made": made.to_dict(), **stacks}, [answer.fileno()], every)
+            self._ask(request, [answer.fileno()], every)
             answer.seek(0)
-            return [(kind, path, size) for kind, path, size in json.load(answer)]
+            return json.load(answer)
 
     def look_up(self, lower_dirs: Sequence[Path], path: str) -> os.stat_result | None:
         """As `overlay.stat_path`, but for the owners, which are the container's ids. Raises `StoreError`."""
@@ -340,7 +365,7 @@ def _opened(paths: Sequence[Path], flags: int = _OPEN_DIR) -> Iterator[list[int]
         fds = []
         for path in paths:
             try:
-                fd = os.open(path, flags)
+                fd = os.open(path, flags, 0o600)
             except OSError as error:
                 raise StoreError(f"{path} cannot be opened: {error.strerror}") from error
             stack.callback(os.close, fd)

@@ -73,6 +73,14 @@ class BlobStore:
             temporary.unlink(missing_ok=True)
         return path
 
+    def adopt(self, digest: Digest, temporary: Path) -> Path:
+        """Keep the file *temporary* of the store's `Layout.tmp_dir`, whose bytes are known to be *digest*'s."""
+        path = self.path(digest)
+        with disk_errors("keep a blob", path):
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            temporary.replace(path)
+        return path
+
     def remove(self, digest: Digest) -> None:
         """Drop the blob, if it is kept."""
         with disk_errors("drop a blob", self.path(digest)):

@@ -20,7 +20,7 @@ class ImageRecord:
     """*digest* is the manifest's for *platform*, *pulled_at* and *used_at* in seconds since the epoch.
 
     *index_digest* is that of the index that led to it, or the state of files: what the source resolves the
-    reference to.
+    reference to. A *local* image was made here, and no source knows of it.
     """
 
     reference: ImageName
@@ -29,6 +29,7 @@ class ImageRecord:
     pulled_at: float
     index_digest: Digest | None = None
     used_at: float = 0.0
+    local: bool = False
 
     @property
     def resolved(self) -> Digest:
@@ -49,6 +50,7 @@ class ImageStore:
         digest: Digest,
         *,
         index_digest: Digest | None = None,
+        local: bool = False,
     ) -> None:
         """Remember that *reference* names the manifest *digest* for *platform*, by way of *index_digest*."""
         path = self._layout.image_record(reference, platform)
@@ -58,6 +60,7 @@ class ImageStore:
             "digest": str(digest),
             "index_digest": str(index_digest) if index_digest else None,
             "pulled_at": time.time(),
+            **({"local": True} if local else {}),
         }
         with disk_errors("record an image", path):
             write_whole(self._layout.temporary(), path, json.dumps(fields, indent=1).encode())
@@ -102,6 +105,7 @@ def _read(path: Path) -> ImageRecord | None:
             float(fields["pulled_at"]),
             Digest.parse(fields["index_digest"]) if fields.get("index_digest") else None,
             path.stat().st_mtime,
+            bool(fields.get("local")),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, LxContainerError):
         return None

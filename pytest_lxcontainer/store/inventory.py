@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import LxContainerError
 from ..image.config import ImageConfig
@@ -14,6 +14,7 @@ from .blobs import BlobStore
 from .images import ImageRecord, ImageStore
 from .layers import LayerName
 from .layout import Layout
+from .saved import SavedStore
 from .templates import TemplateRecord, TemplateStore
 
 
@@ -22,13 +23,14 @@ class Kept:
     """An image's or a template's record, and the *blobs* and keys of *layers* that are there for it.
 
     Those of an image whatever the id mapping; of a template those it added to its image. *in_use*: a run has claimed
-    all of these layers.
+    all of these layers. *saved*: it is of a saved test.
     """
 
     record: ImageRecord | TemplateRecord
     blobs: frozenset[Digest] = frozenset()
     layers: frozenset[str] = frozenset()
     in_use: bool = False
+    saved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,11 @@ def take_inventory(layout: Layout, claimed: frozenset[str] = frozenset()) -> Inv
         if identity is not None:
             keys_of[identity].add(key)
     blobs = _blobs(layout)
-    images = [_image(layout, record, blobs, keys_of, claimed) for record in ImageStore(layout).list()]
+    saved = {each.reference for test in SavedStore(layout).list() for each in test.containers}
+    images = [
+        replace(_image(layout, record, blobs, keys_of, claimed), saved=record.reference in saved)
+        for record in ImageStore(layout).list()
+    ]
     templates = [
         Kept(record, layers=frozenset({record.layer}) & keys.keys(), in_use=record.layer in claimed)
         for record in TemplateStore(layout).list()

@@ -85,6 +85,19 @@ class LayerStore:
                 self._discard(directory)
                 raise
 
+    def adopt(self, diff_id: Digest, chain_id: Digest, variant: str, directory: Path) -> Path:
+        """Keep *directory*, an unfinished layer that is complete now, as the layer on this stack, and return its place.
+
+        Where the layer is there already, that one is kept.
+        """
+        alone, on_stack = _names(diff_id, chain_id, variant)
+        with locked(self._layout.lock(f"layer-{alone.key}"), self._timeout):
+            found = self.find(diff_id, chain_id, variant)
+            if found is None:
+                return self._seal(directory, on_stack)
+        self._discard(directory)
+        return found
+
     def remove(self, key: str) -> None:
         """Drop a layer: out of sight at once, then file by file."""
         with disk_errors("drop a layer", self._layout.layer(key)):

@@ -7,6 +7,7 @@
       blobs/sha256/HEX       bytes as transferred
       images/ID.json         which manifest a reference named when it was last pulled
       templates/KEY.json     which layer a template added to its image
+      saved/ID.json          a failed test whose containers were saved as images
       l/KEY/                 an unpacked layer; short, since a stack's lower dirs must fit one page
       layers/KEY             what KEY stands for
       locks/NAME.lock        never unlinked
@@ -38,7 +39,7 @@ _NAME = "pytest-lxcontainer"
 _FORBIDDEN = ":,\\"
 # Directories that a container's root passes on its way to its own files.
 _TRAVERSED = ("l", "runs", "tmp", "trash")
-_PRIVATE = ("blobs", "images", "layers", "locks", "marks", "templates")
+_PRIVATE = ("blobs", "images", "layers", "locks", "marks", "saved", "templates")
 
 
 def default_root() -> Path:
@@ -122,6 +123,11 @@ class Layout:
         return self.root / "templates"
 
     @property
+    def saved_dir(self) -> Path:
+        """Where the records of saved tests are."""
+        return self.root / "saved"
+
+    @property
     def layers_dir(self) -> Path:
         """Where the unpacked layers are."""
         return self.root / "l"
@@ -142,6 +148,10 @@ class Layout:
     def template_record(self, key: str) -> Path:
         """Return the path of the record of template *key*."""
         return self.templates_dir / f"{key}.json"
+
+    def saved_record(self, saved_id: str) -> Path:
+        """Return the path of the record of a saved test."""
+        return self.saved_dir / f"{saved_id}.json"
 
     def layer(self, key: str) -> Path:
         """Return the path of an unpacked layer; its presence means that it is complete."""
@@ -182,6 +192,10 @@ class Layout:
     def run_layers(self, run_id: str) -> Path:
         """Return the file that lists the layer keys a run uses, one a line."""
         return self.run_dir(run_id) / "layers"
+
+    def stand_in(self, run_id: str) -> Path:
+        """Return the program that waits in place of what ended, in containers that were saved."""
+        return self.run_dir(run_id) / "wait"
 
     def upper_dir(self, run_id: str, container: str) -> Path:
         """Return the upper dir of a run's container; `work` and its other files are beside it."""

@@ -18,6 +18,7 @@ from .inventory import Inventory, Kept, take_inventory
 from .layers import hide
 from .layout import Layout
 from .lock import locked, nobody_pulling
+from .saved import SavedStore, SavedTest
 from .templates import TemplateRecord, TemplateStore
 
 PATIENCE = 30.0
@@ -42,7 +43,8 @@ class Rules:
     """Which images and templates to forget; by default none, so that only what nothing refers to is dropped.
 
     *unused*: all that no run uses. *older_than* (seconds): those not pulled, made or used for that long. *max_size*
-    (bytes on disk): the least recently used, until blobs and layers take at most that. What a run uses always stays.
+    (bytes on disk): the least recently used, until blobs and layers take at most that. What a run uses always stays,
+    and so does what a saved test needs; but one that is too old goes whatever the rules are.
     """
 
     unused: bool = False
@@ -63,6 +65,7 @@ class Pruned:
     unfinished: tuple[Path, ...] = ()
     size: int = 0
     templates: tuple[TemplateRecord, ...] = ()
+    saved: tuple[SavedTest, ...] = ()
 
 
 def prune(
@@ -91,8 +94,30 @@ def forget(layout: Layout, trees: Trees, records: Collection[ImageRecord], *, pa
         return _drop(layout, trees, partial(_by_name, records), patience)
 
 
+def forget_saved(layout: Layout, trees: Trees, tests: Collection[SavedTest], *, patience: float = PATIENCE) -> Pruned:
+    """Forget saved *tests* with the images of their containers, and drop what only these needed and no run uses.
+
+    Raises `StoreError` where something is pulled or pruned for longer than *patience* seconds.
+    """
+
+    def chosen(inventory: Inventory) -> Pruned:
+        return replace(_by_name(_images_of(tests, inventory), inventory), saved=tuple(tests))
+
+    with locked(layout.lock(_PRUNE), patience):
+        return _drop(layout, trees, chosen, patience)
+
+
+def _images_of(tests: Collection[SavedTest], inventory: Inventory) -> list[ImageRecord]:
+    references = {each.reference for test in tests for each in test.containers}
+    records = (each.record for each in inventory.kept)
+    return [each for each in records if isinstance(each, ImageRecord) and each.reference in references]
+
+
 def _by_rules(layout: Layout, rules: Rules, sizes: _Sizes, inventory: Inventory) -> Pruned:
+    expired = SavedStore(layout).expired()
+    too_old = _images_of(expired, inventory)
     forgotten = _forgotten(inventory, rules, sizes)
+    forgotten += [each for each in inventory.kept if each.record in too_old and each not in forgotten]
     kept = [each for each in inventory.kept if each not in forgotten]
     return Pruned(
         _images(forgotten),
@@ -100,6 +125,7 @@ def _by_rules(layout: Layout, rules: Rules, sizes: _Sizes, inventory: Inventory)
         tuple(sorted(inventory.layers_besides(kept))),
         tuple(_unfinished(layout)),
         templates=tuple(each.record for each in forgotten if isinstance(each.record, TemplateRecord)),
+        saved=tuple(expired),
     )
 
 
@@ -120,7 +146,7 @@ def _by_name(records: Collection[ImageRecord], inventory: Inventory) -> Pruned:
 
 
 def _forgotten(inventory: Inventory, rules: Rules, sizes: _Sizes) -> list[Kept]:
-    idle = [each for each in inventory.kept if not each.in_use]
+    idle = [each for each in inventory.kept if not each.in_use and not each.saved]
     if rules.unused:
         return idle
     count = 0
@@ -191,6 +217,8 @@ def _forget(layout: Layout, waste: Pruned) -> None:
         images.remove(record.reference, record.platform)
     for template in waste.templates:
         templates.remove(template.key)
+    for test in waste.saved:
+        SavedStore(layout).remove(test)
 
 
 def _unfinished(layout: Layout) -> list[Path]:

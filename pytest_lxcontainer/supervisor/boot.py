@@ -15,6 +15,7 @@ from ..container.backend import ExecSpec
 from ..container.cgroups import Hierarchies, cgroups_of
 from ..container.launcher import Entering, Launcher
 from ..container.liblxc import Plan
+from ..container.pty import other_end
 from ..container.stats import Spent
 from ..container.target import Target
 from ..container.zygote import Zygote
@@ -50,7 +51,8 @@ class Boot:
     """The processes and descriptors of a running container.
 
     The command's stdin is a pipe that stays open and silent: an image whose command is a shell waits there
-    for input, as under ``docker run --interactive``, and the container lives until it is stopped.
+    for input, as under ``docker run --interactive``, and the container lives until it is stopped. Or it has a
+    *terminal*, whose other end this is, once init has told of it.
     """
 
     def __init__(self, monitor: int, console: Console, output: int, stdin: int, herald: Herald, has_init: bool) -> None:
@@ -58,6 +60,7 @@ class Boot:
         self.monitor_pidfd = os.pidfd_open(monitor)
         self.console = console
         self.output = output
+        self.terminal: int | None = None
         self.init: int | None = None
         self.init_pidfd: int | None = None
         self.entry: int | None = None
@@ -80,7 +83,8 @@ class Boot:
         self.launcher: Launcher | None = None
         self._entered = 0
         self.spent = Spent()
-        self._stdin = stdin
+        self._stdin: int | None = stdin
+        self._slave: int | None = None
         self._has_init = has_init
 
     @classmethod
@@ -135,6 +139,10 @@ class Boot:
         if self.executed:
             return True
         self._herald.listen()
+        if self.terminal is None and self._herald.terminal is not None:
+            self.terminal = self._herald.terminal
+            # Without any, the end of what the command writes would seem to have come: it may open it anew, as /dev/tty.
+            self._slave = other_end(self.terminal)
         if self._herald.speaks:
             if self.init is None and self._herald.init is not None:
                 self.init = self._herald.init
@@ -209,8 +217,9 @@ class Boot:
     def ended(self) -> bool:
         """Whether the monitor has ended; reaps it."""
         if self.monitor_code is None:
-            pid, status = os.waitpid(self.monitor, os.WNOHANG)
+            pid, status, usage = os.wait4(self.monitor, os.WNOHANG)
             if pid:
+                self.spent.add(usage)  # init's too, and its children's: the monitor has waited for it
                 self.monitor_code = os.waitstatus_to_exitcode(status)
         return self.monitor_code is not None
 
@@ -236,6 +245,17 @@ class Boot:
         launcher.stand()
         self.launcher = launcher
         return self.launcher.spawn(spec, stdio)
+
+    @property
+    def input(self) -> int | None:
+        """Where what its command is to read is written; ``None`` after `close_input`."""
+        return self._stdin if self.terminal is None else self.terminal
+
+    def close_input(self) -> None:
+        """Let its command's stdin end, once all who have a copy of it have closed that; a terminal stays."""
+        fd, self._stdin = self._stdin, None
+        if fd is not None:
+            os.close(fd)
 
     def signal_command(self, number: int) -> None:
         """Send a signal to the command itself, past LXC's init, which would add a deadline of its own."""
@@ -280,7 +300,8 @@ class Boot:
         """Close what is open, and end the launcher, which holds mounts and interfaces."""
         if self.launcher is not None:
             self.launcher.close()
-        for fd in (self.monitor_pidfd, self.output, self._stdin, self.init_pidfd, self.entry_pidfd):
+        pidfds = (self.monitor_pidfd, self.init_pidfd, self.entry_pidfd)
+        for fd in (*pidfds, self.output, self._stdin, self.terminal, self._slave):
             if fd is not None:
                 os.close(fd)
 

@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
@@ -15,10 +15,12 @@ from typing import Any
 from ..container.backend import LOG_KEPT, ExecSpec, Remains, Status
 from ..container.demand import Demand
 from ..container.spec import ContainerSpec
-from ..container.stats import Samples, Stats
+from ..container.stats import Samples, Stats, Usage
+from ..container.toolbox import Tools
 from ..errors import LxContainerError, SupervisorError
 from . import protocol
 from .control_client import ControlClient
+from .keep_client import KeepClient
 from .network_client import NetworkClient
 from .owner import Owner
 from .starting import Starting, begin, last_words
@@ -30,7 +32,7 @@ _PAUSE = 0.005
 _EXEC = tuple(field.name for field in fields(ExecSpec))
 
 
-class SupervisorClient(WorkClient, ControlClient, NetworkClient):
+class SupervisorClient(WorkClient, ControlClient, NetworkClient, KeepClient):
     """The run's supervisor as a `Backend`; usable from several threads, and from several processes of a run.
 
     Each request takes a connection of its own from those at rest, so that a long one holds nobody up. *log* is where
@@ -88,18 +90,21 @@ class SupervisorClient(WorkClient, ControlClient, NetworkClient):
             self._starting = begin(self.run_id, self._runs_dir, self._owner, self.log_file)
 
     def shutdown(self) -> None:
-        """End the run: returns when every container and everything they shared are gone."""
+        """End the run: returns when every container and everything they shared are gone, but for what stays."""
         try:
             connection = self._take()
         except SupervisorError:
             return
+        stays = False
         with connection:
             connection.settimeout(_END_TIMEOUT)
             try:
                 protocol.send(connection, {"do": "shutdown"})
-                protocol.receive(connection)
+                stays = bool(protocol.receive(connection)[0].get("ok"))
             except (ConnectionError, TimeoutError):
                 pass
+        if stays:
+            return
         self.log_file.unlink(missing_ok=True)
         if self._starting is not None:
             self._starting.wait(_END_TIMEOUT)
@@ -173,11 +178,21 @@ class SupervisorClient(WorkClient, ControlClient, NetworkClient):
             raise
         return ExecConnection(self, connection)
 
-    def logs(self, name: str, since: float = 0.0) -> bytes:
+    def attach(self, name: str) -> int | None:
+        """See `Backend`."""
+        with self._request({"do": "attach", "name": name}) as (_, fds):
+            return fds[0] if fds else None
+
+    def close_stdin(self, name: str) -> None:
+        """See `Backend`."""
+        self._ask("close_stdin", name=name)
+
+    def logs(self, name: str, since: float = 0.0, last: int | None = None) -> bytes:
         """See `Backend`."""
         message = {"do": "logs", "name": name, "since": since}
         with self._request(message) as (value, fds), os.fdopen(fds[0], "rb") as file:
-            file.seek(value["offset"])
+            size = os.fstat(fds[0]).st_size
+            file.seek(value["offset"] if last is None else max(value["offset"], size - last))
             return file.read()
 
     def _part_with(self, how: str, name: str) -> Remains | None:
@@ -186,11 +201,20 @@ class SupervisorClient(WorkClient, ControlClient, NetworkClient):
                 return None
             with os.fdopen(fds[0], "rb") as file:
                 file.seek(max(0, os.fstat(fds[0]).st_size - LOG_KEPT))
-                return Remains(_status(value), file.read())
+                return Remains(_status(value["status"]), file.read(), Usage.from_dict(value["usage"]))
 
     def stats(self, name: str) -> Stats:
         """See `Backend`."""
         return Stats.from_dict(self._ask("stats", name=name))
+
+    def tools(self) -> Tools:
+        """See `Backend`."""
+        answer = self._ask("tools")
+        return Tools(answer["directory"], tuple(answer["shell"]))
+
+    def usage(self, name: str) -> Usage:
+        """See `Backend`."""
+        return Usage.from_dict(self._ask("usage", name=name))
 
     def begin_sampling(self) -> None:
         """See `Backend`."""
@@ -216,6 +240,11 @@ class SupervisorClient(WorkClient, ControlClient, NetworkClient):
     def diff(self, name: str, since: Sequence[str]) -> list[tuple[str, str, int]]:
         """See `Backend`."""
         return [(kind, path, size) for kind, path, size in self._ask("diff", name=name, since=list(since))]
+
+    def changes(self, name: str, since: Sequence[str], bounds: Mapping[str, Any]) -> dict[str, Any]:
+        """See `Backend`."""
+        found: dict[str, Any] = self._ask("changes", name=name, since=list(since), bounds=dict(bounds))
+        return found
 
     def _ask(self, operation: str, **fields: Any) -> Any:
         with self._request({"do": operation, **fields}) as (value, _):

@@ -40,6 +40,8 @@ class Console:
             data = os.read(fd, _CHUNK)
         except BlockingIOError:
             return True
+        except OSError:  # EIO: a terminal that was hung up
+            return False
         if not data:
             return False
         self._note_time()
@@ -72,8 +74,13 @@ class Console:
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         return self._file
 
-    def drain(self, fd: int) -> None:
+    def drain(self, *fds: int | None) -> None:
         """Move all that is there now, though more may come at once."""
+        for fd in fds:
+            if fd is not None:
+                self._drain(fd)
+
+    def _drain(self, fd: int) -> None:
         before, limit = -1, self._size + _LARGEST_PIPE
         while before != self._size < limit:
             before = self._size

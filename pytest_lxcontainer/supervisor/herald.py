@@ -1,8 +1,9 @@
 """What a container's init tells of its start, so that nobody has to look again and again.
 
 It has one end of a socket (`monitor.HERALD`) until its command is there, and sends two messages: one from itself, with
-a pipe's reading end, and one from the process that is about to become the command. The kernel says whose they are, by
-the process ids of the receiver (SCM_CREDENTIALS of unix(7)). The other end of the pipe is close-on-exec.
+a pipe's reading end and the terminal that the command will have, if any; and one from the process that is about to
+become the command. The kernel says whose they are, by the process ids of the receiver (SCM_CREDENTIALS of unix(7)). The
+other end of the pipe is close-on-exec.
 """
 
 from __future__ import annotations
@@ -14,15 +15,17 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 _CREDENTIALS = struct.Struct("3i")
-_ONE_FD = struct.Struct("i")
-_ROOM = socket.CMSG_SPACE(_CREDENTIALS.size) + socket.CMSG_SPACE(_ONE_FD.size)
+_FD = struct.Struct("i")
+_MOST_FDS = 2
+_ROOM = socket.CMSG_SPACE(_CREDENTIALS.size) + socket.CMSG_SPACE(_MOST_FDS * _FD.size)
 
 
 class Herald:
     """Listens to one start. An LXC before 5.0 leaves init no way to speak: then there is nothing to be heard.
 
     *init* and *command* are process ids, once they are known; an init that becomes its command itself is both.
-    *executed* is whether the command has been executed, or has failed to be.
+    *executed* is whether the command has been executed, or has failed to be. *terminal* is the other end of its
+    terminal, and the caller's to close.
     """
 
     def __init__(self) -> None:
@@ -33,6 +36,7 @@ class Herald:
         self._is_silent = False
         self.init: int | None = None
         self.command: int | None = None
+        self.terminal: int | None = None
         self.executed = False
 
     @property
@@ -62,7 +66,8 @@ class Herald:
                 self.command = _CREDENTIALS.unpack(data)[0]
                 self.init = self.init or self.command
             elif (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-                self._pipe = _ONE_FD.unpack(data)[0]
+                self._pipe, *rest = (fd for (fd,) in _FD.iter_unpack(data))
+                self.terminal = rest[0] if rest else None
                 os.set_blocking(self._pipe, False)
         # Its other ends are closed: by an LXC before 5.0, or since everybody who had one has ended.
         self._is_silent = not said

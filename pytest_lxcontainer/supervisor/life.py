@@ -22,7 +22,7 @@ from ..container.mount_entries import entries
 from ..container.process_tree import kill_tree
 from ..container.seccomp import program
 from ..container.spec import ContainerSpec
-from ..container.stats import Processes, read_stats
+from ..container.stats import Processes, Usage, read_stats, usage_in, usage_of
 from ..container.target import Target
 from ..network.isolation import admit, confine, expel
 from ..rootfs.mount_points import MountPoint, Wanted
@@ -42,6 +42,7 @@ from .oom import MemoryGuard, spare
 from .own_cgroups import OwnCgroups
 from .owner import Owner
 from .preparing import prepare
+from .record import Record
 from .reserved import Reserved
 from .work import Works
 
@@ -62,10 +63,10 @@ class Life:
         self.directory = reserved.directory
         self.files = reserved.files
         self.idmap = reserved.idmap
-        self.address = reserved.address
-        self.creator = reserved.creator
+        self.address, self.creator = reserved.address, reserved.creator
         self.exit_code: int | None = None
         self.reason = ""
+        self.record = Record(time.time())
         self.console = Console(self.directory / "console.log")
         self.works = Works()
         self._loop: Loop | None = None
@@ -79,8 +80,9 @@ class Life:
         """What is on top of its layers for its mounts."""
         self._means = means
         self._phase = "STOPPED"
-        self._killed = False
-        self._is_beginning = False
+        self._killed = self._is_beginning = False
+        self._used = Usage()
+        """What its last start that has ended used."""
         self._admitted: frozenset[IPv4Address] | None = None
         """Whom it was to reach when it was wired, which it has not been yet in this start if there is none."""
         self._log = LxcLog(self.files / "lxc.log")
@@ -183,6 +185,7 @@ class Life:
             raise refusals.start_took_too_long(self.name, timeout, self._log.problems)
         # It may have been settled, and `self.boot` be gone, by `notice_end` or whoever else has noticed its end first.
         if self.boot is boot:
+            self._attend_terminal(boot.terminal)
             self.freezing.begin(freezer_in(self._own(boot)))
             self.guard_memory()
         await self._wire(boot)
@@ -193,6 +196,7 @@ class Life:
         else:
             self._note_init(boot)
             self._phase = "RUNNING"
+            self.record.begin()
 
     async def _begin(self) -> Boot:
         self._is_beginning = True
@@ -299,17 +303,22 @@ class Life:
         boot = self.boot
         assert boot is not None  # it has begun
         self._loop = loop
-        loop.attend(boot.output, lambda: self._keep_log(boot))
+        loop.attend(boot.output, lambda: self._keep_log(boot.output))
         loop.attend(boot.monitor_pidfd, self.notice_end)
 
-    def _keep_log(self, boot: Boot) -> None:
-        if not self.console.take(boot.output):
-            self._ignore(boot.output)
+    def _attend_terminal(self, terminal: int | None) -> None:
+        if self._loop is not None and terminal is not None:
+            self._loop.attend(terminal, lambda: self._keep_log(terminal))
 
-    def _ignore(self, *fds: int) -> None:
+    def _keep_log(self, fd: int) -> None:
+        if not self.console.take(fd):
+            self._ignore(fd)
+
+    def _ignore(self, *fds: int | None) -> None:
         if self._loop is not None:
             for fd in fds:
-                self._loop.ignore(fd)
+                if fd is not None:
+                    self._loop.ignore(fd)
 
     def notice_end(self) -> None:
         """Settle if it has ended meanwhile."""
@@ -326,15 +335,26 @@ class Life:
         if boot is None or not boot.ended():
             return
         self.boot = None
-        self.console.drain(boot.output)
+        self.console.drain(boot.output, boot.terminal)
         self._phase = "STOPPED"
+        self.record.end()
         self.freezing.end()
         self._note_end(boot)
-        self._ignore(boot.output, boot.monitor_pidfd)
+        self._note_usage(boot)
+        self._ignore(boot.output, boot.terminal, boot.monitor_pidfd)
         boot.close()
         self._leave_network()
         self._leftovers.remove_cgroups()
         self.console.hang_up()
+
+    def _note_usage(self, boot: Boot) -> None:
+        own = self._own(boot)
+        if "" in own and self._memory.above is not None:
+            # On v2 what those that LXC makes, and has removed, count is counted above them too.
+            own[""] = self._memory.above
+        used = usage_in(own)
+        # LXC has removed what is not on v2, nor made by us.
+        self._used = used if used.cpu_time is not None else Usage(None, boot.spent.user + boot.spent.system)
 
     def _note_end(self, boot: Boot) -> None:
         self.exit_code = self._log.exit_code
@@ -473,6 +493,14 @@ class Life:
         boot = self.running()
         assert boot.init is not None and boot.entry is not None  # running implies it
         return read_stats(Processes(boot.init, boot.entry, boot.spent), boot.cgroups, self.host.limits_apply)
+
+    def usage(self) -> Usage:
+        """What it has used in its last start."""
+        boot = self.boot
+        if boot is None or boot.init is None or boot.entry is None:
+            return self._used
+        used = usage_in(self._own(boot))
+        return used if used.cpu_time is not None else usage_of(Processes(boot.init, boot.entry, boot.spent))
 
     def own_cgroups(self) -> dict[str, Path]:
         """Its cgroups that hold nothing else, by v1 controller (``""``: unified); it must be running."""

@@ -74,7 +74,7 @@ class MemoryGuard:
     """
 
     def __init__(self, above: Path | None) -> None:
-        self._above = above
+        self.above = above
         self._watch: OomWatch | None = None
 
     def begin(self, cgroups: Mapping[str, Path]) -> None:
@@ -99,7 +99,7 @@ class MemoryGuard:
         """
         watch, self._watch = self._watch, None
         if watch is None:
-            return self._above is not None and oom_kills_below(self._above) > 0
+            return self.above is not None and oom_kills_below(self.above) > 0
         tells = watch.tells(killed)
         watch.close()
         return tells

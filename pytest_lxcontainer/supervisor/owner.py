@@ -26,6 +26,11 @@ class Owner:
         return cls(pid, start_time, BOOT_ID.read_text().strip())
 
     @classmethod
+    def nobody(cls) -> Owner:
+        """Of a run that ends when nothing is left in it."""
+        return cls(0, 0, BOOT_ID.read_text().strip())
+
+    @classmethod
     def parse(cls, text: str) -> Owner:
         """Read what `str` gave; `ValueError` for anything else."""
         pid, start_time, boot_id = text.split(":")
@@ -33,6 +38,11 @@ class Owner:
 
     def __str__(self) -> str:
         return f"{self.pid}:{self.start_time}:{self.boot_id}"
+
+    @property
+    def is_nobody(self) -> bool:
+        """Whether there is no such process, and is not meant to be."""
+        return self.pid == 0
 
     @property
     def alive(self) -> bool:

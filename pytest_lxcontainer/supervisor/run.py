@@ -14,6 +14,7 @@ from pathlib import Path
 from ..container.cgroups import cgroups_of
 from ..container.mount_entries import OWN_FILES
 from ..container.spec import ContainerSpec
+from ..container.toolbox import Tools, fill
 from ..container.zygote import Zygote
 from ..errors import InvalidSettingsError, LxContainerError
 from ..network import names
@@ -41,6 +42,9 @@ from .wires import Wires
 POOL = -1
 """The creator of a container that nobody has asked for yet."""
 
+TOOLS = "tools"
+"""The directory of `Run.tools` in that of the run."""
+
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -59,6 +63,7 @@ class Run:
         self._count = 0
         self._pool: AddressPool | None = None
         self._lease: Lease | None = None
+        self._tools: Tools | None = None
         self._janitor = Janitor(host.idmap)
         self._grace = GracePeriod(_where_i_am(host))
         self._resolv_conf = names.host_resolv_conf()
@@ -84,6 +89,12 @@ class Run:
         """Write down where the run's cgroups will be, for a sweep after its death."""
         paths = sorted({str(base / self.cgroup) for base in self.host.cgroup_base.values()})
         (self.directory / "cgroups").write_text(json.dumps(paths))
+
+    def tools(self) -> Tools:
+        """The host's programs for containers without any; made when first asked for."""
+        if self._tools is None:
+            self._tools = fill(self.directory / TOOLS)
+        return self._tools
 
     def life(self, name: str) -> Life:
         """Container *name*, or `DestroyedError`."""

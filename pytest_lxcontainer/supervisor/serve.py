@@ -29,7 +29,8 @@ def serve(listening: int, run_id: str, runs_dir: str, owner_text: str, zygote: Z
     make_room(os.geteuid(), host_hierarchies(), (os.getpid(), zygote.pid))
     directory = Path(runs_dir, run_id)
     try:
-        owner_pidfd = Owner.parse(owner_text).open_pidfd()
+        owner = Owner.parse(owner_text)
+        owner_pidfd = None if owner.is_nobody else owner.open_pidfd()
     except OSError as error:
         return _refuse(error)
     listener = socket.socket(fileno=listening)

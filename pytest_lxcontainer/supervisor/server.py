@@ -17,6 +17,7 @@ from ..container.demand import Demand
 from ..container.spec import ContainerSpec
 from ..errors import LxContainerError, SupervisorError
 from . import control, protocol
+from .keeping import Keeping
 from .life import KILL_GRACE, Life
 from .loop import Loop, until_gone, wait
 from .pool import Pool
@@ -31,25 +32,36 @@ from .work import mount
 
 _CREDENTIALS = struct.Struct("3i")
 
-_ANY_TIME = frozenset({"status", "logs", "stats", "release", "destroy"})
+_STAYS = "stays"
+"""What who asks for the end is told where the supervisor goes on with what stays."""
+
+_LINGER, _LOOKS = 2.0, 4
+"""Seconds that a run without an owner stays when nothing is left in it, and looks at that meanwhile."""
+
+_ANY_TIME = frozenset({"status", "logs", "stats", "usage", "release", "destroy"})
 """What need not wait for a container that somebody holds."""
 
 
 class Server:
-    """Answers clients until the run's owner ends, or asks for the end."""
+    """Answers clients until the run's owner ends, or asks for the end; where it has none, until nothing is left.
 
-    def __init__(self, run: Run, loop: Loop, listener: socket.socket, owner_pidfd: int) -> None:
+    Containers that stay (`Keeping`) put the end off until they are gone.
+    """
+
+    def __init__(self, run: Run, loop: Loop, listener: socket.socket, owner_pidfd: int | None) -> None:
         self._run = run
         self._shares = Shares(run)
         self._snapshots = Snapshots(run)
         self._spares = Spares(run, self._snapshots, loop)
         self._pool = Pool(self._spares, loop)
+        self._keeping = Keeping(run, loop)
         self._sampling = Sampling(run, loop)
         self._loop = loop
         self._listener = listener
         self._owner_pidfd = owner_pidfd
         self._guarded: set[int] = set()
-        self._closing = False
+        self._ending = self._closing = False
+        self._conversations = 0
         self._farewells: list[socket.socket] = []
         self._handlers: Mapping[str, Callable[[_Call], Awaitable[Any]]] = {
             "create": self._create,
@@ -64,24 +76,32 @@ class Server:
             "destroy": self._destroy,
             "freeze": self._freeze,
             "exec": self._exec,
+            "attach": self._attach,
+            "close_stdin": self._close_stdin,
             "logs": self._logs,
             "stats": self._stats,
+            "usage": self._usage,
             "begin_sampling": self._begin_sampling,
             "samples": self._samples,
             "follow": self._follow,
             "work": self._work,
             "mount": self._mount,
             "names": self._names,
+            "tools": self._tools,
             "control": self._control,
             "snapshot": self._snapshot,
             "restore": self._restore,
             "diff": self._diff,
+            "changes": self._changes,
+            "stay": self._stay,
+            "keep": self._keep,
+            "list": self._list,
         }
 
     def serve(self) -> None:
         """Run until the end, with everything of the run removed."""
         self._loop.spawn(self._accept())
-        self._loop.spawn(self._watch_owner())
+        self._loop.spawn(self._watch_owner() if self._owner_pidfd is not None else self._watch_use())
         self._loop.spawn(self._run.get_ready())
         self._loop.run()
         self._snapshots.close()
@@ -109,21 +129,41 @@ class Server:
                 self._loop.spawn(self._guard(pid))
 
     async def _watch_owner(self) -> None:
+        assert self._owner_pidfd is not None  # else `_watch_use` is called
         await wait([self._owner_pidfd])
         await self._end()
 
+    async def _watch_use(self) -> None:
+        """End when nothing is left and nobody has asked for anything lately."""
+        unused = 0
+        while unused < _LOOKS:
+            await wait([], _LINGER / _LOOKS)
+            unused = unused + 1 if self._run.empty and not self._conversations else 0
+        await self._end()
+
     async def _end(self) -> None:
-        """Destroy every container and stop once they are gone."""
-        if self._closing:
+        """Destroy every container but those that stay, and stop when all are gone; waits for the first part of that."""
+        if self._ending:
             return
-        self._closing = True
+        self._ending = True
         self._pool.close()
         self._spares.close()
-        for name in list(self._run.lives):
-            self._run.destroy(name)
+        for life in [each for each in self._run.lives.values() if not each.record.stays]:
+            self._run.destroy(life.name)
         deadline = time.monotonic() + 3 * KILL_GRACE
-        while not self._run.empty and time.monotonic() < deadline:
+        while not (self._run.empty or self._keeping.any) and time.monotonic() < deadline:
             await wait([], 0.002)
+        if self._keeping.any:
+            self._loop.spawn(self._end_later())
+        else:
+            self._leave()
+
+    async def _end_later(self) -> None:
+        await self._keeping.until_none()
+        self._leave()
+
+    def _leave(self) -> None:
+        self._closing = True
         self._loop.stop()
 
     async def _guard(self, pid: int) -> None:
@@ -135,13 +175,13 @@ class Server:
         self._pool.leave(pid)
 
     async def _converse(self, connection: socket.socket, pid: int) -> None:
+        self._conversations += 1
         try:
             while True:
                 await wait([connection.fileno()])
                 message, fds = protocol.receive(connection)
                 if message["do"] == "shutdown":
-                    self._farewells.append(connection)
-                    await self._end()
+                    await self._shut_down(connection)
                     return
                 try:
                     await self._answer(_Call(connection, pid, message, fds))
@@ -151,8 +191,17 @@ class Server:
         except ConnectionError:
             pass
         finally:
+            self._conversations -= 1
             if connection not in self._farewells:
                 connection.close()
+
+    async def _shut_down(self, connection: socket.socket) -> None:
+        """End, and say so when all is gone; at once, where containers stay."""
+        self._farewells.append(connection)
+        await self._end()
+        if not self._closing:
+            self._farewells.remove(connection)
+            protocol.send(connection, {"ok": _STAYS})
 
     async def _answer(self, call: _Call) -> None:
         try:
@@ -242,7 +291,7 @@ class Server:
         life.notice_end()
         self._sampling.note(life, last=True)
         call.reply_fds = [self._log_of(life)]
-        return asdict(life.status())
+        return {"status": asdict(life.status()), "usage": asdict(life.usage())}
 
     async def _freeze(self, call: _Call) -> Any:
         self._run.life(call.message["name"]).freeze(call.message["frozen"])
@@ -257,6 +306,7 @@ class Server:
             uid=message["uid"],
             gid=message["gid"],
             groups=tuple(message["groups"]),
+            tty=message["tty"],
         )
         life = self._run.life(message["name"])
         spent = life.running().spent
@@ -281,6 +331,16 @@ class Server:
             spent.add(usage)
         return {"exit_code": os.waitstatus_to_exitcode(status)}
 
+    async def _attach(self, call: _Call) -> Any:
+        boot = self._run.life(call.message["name"]).boot
+        if boot is not None and boot.input is not None:
+            call.reply_fds = [os.dup(boot.input)]
+
+    async def _close_stdin(self, call: _Call) -> Any:
+        boot = self._run.life(call.message["name"]).boot
+        if boot is not None:
+            boot.close_input()
+
     async def _logs(self, call: _Call) -> Any:
         life = self._run.life(call.message["name"])
         call.reply_fds = [self._log_of(life)]
@@ -290,11 +350,16 @@ class Server:
     def _log_of(life: Life) -> int:
         """What has been written until now, to read."""
         if life.boot is not None:
-            life.console.drain(life.boot.output)
+            life.console.drain(life.boot.output, life.boot.terminal)
         return life.console.open()
 
     async def _stats(self, call: _Call) -> Any:
         return self._run.life(call.message["name"]).stats()
+
+    async def _usage(self, call: _Call) -> Any:
+        life = self._run.life(call.message["name"])
+        life.notice_end()
+        return asdict(life.usage())
 
     async def _begin_sampling(self, call: _Call) -> Any:
         self._sampling.begin()
@@ -314,7 +379,7 @@ class Server:
     async def _work(self, call: _Call) -> Any:
         task = call.message["task"]
         life = self._run.life(call.message["name"])
-        if task["do"] == "unmount":
+        if task["do"] in ("unmount", "terminal"):
             life.running()
         call.reply_fds = [(await life.works.begin(self._loop, life, task)).detach()]
 
@@ -331,6 +396,9 @@ class Server:
     async def _names(self, call: _Call) -> Any:
         return self._run.table()
 
+    async def _tools(self, call: _Call) -> Any:
+        return asdict(self._run.tools())
+
     async def _snapshot(self, call: _Call) -> Any:
         return await self._snapshots.seal(self._run.life(call.message["name"]), call.message["directory"])
 
@@ -339,8 +407,25 @@ class Server:
         await self._snapshots.restore(life, call.message["lower_dirs"])
         return asdict(life.status())
 
+    async def _stay(self, call: _Call) -> Any:
+        message = call.message
+        self._keeping.let_stay(self._run.life(message["name"]), message["note"], message["is_removed"])
+
+    async def _keep(self, call: _Call) -> Any:
+        message = call.message
+        life = self._run.life(message["name"])
+        self._shares.forget(life.name)
+        self._keeping.keep(life, message["note"], message["test"])
+
+    async def _list(self, call: _Call) -> Any:
+        return self._keeping.list()
+
     async def _diff(self, call: _Call) -> Any:
         return await self._snapshots.differences(self._run.life(call.message["name"]), call.message["since"])
+
+    async def _changes(self, call: _Call) -> Any:
+        message = call.message
+        return await self._snapshots.changes(self._run.life(message["name"]), message["since"], message["bounds"])
 
 
 class _Call:

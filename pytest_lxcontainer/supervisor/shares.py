@@ -73,6 +73,11 @@ class Shares:
             share.done.add(pid)
             self._let_go(key, share, pid)
 
+    def forget(self, name: str) -> None:
+        """Let container *name* go on without those who share it."""
+        for key, _ in self._of(name):
+            del self._by_key[key]
+
     def leave(self, pid: int) -> None:
         """Process *pid* has ended; one that has not released what it used may yet be replaced."""
         for key, share in list(self._by_key.items()):

@@ -11,13 +11,13 @@ import os
 import resource
 import signal
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ..container.attach import PR_SET_PDEATHSIG
+from ..container.attach import CLONE_NEWUSER, PR_SET_PDEATHSIG, become, setns
 from ..errors import ContainerError, StoreError, SupervisorError
 from ..rootfs.made import Made
 from ..rootfs.overlay import STACKS, may_lack, paths_of
@@ -28,6 +28,8 @@ from .run import Run
 
 if TYPE_CHECKING:
     from ..rootfs.sandbox import Sandbox
+
+_OPEN_DIR = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 DIRECTORY = "s"
 """In a run's directory; short, since paths of layers share one mount(2). No container's name is without a hyphen."""
@@ -83,12 +85,14 @@ class Snapshots:
 
     async def differences(self, life: Life, since: Sequence[str]) -> list[Any]:
         """What *life*'s files differ by from the stack *since* (base first); see `rootfs.diff.Difference`."""
-        old = [Path(each) for each in since]
-        if gone := [path for path in old if not path.is_dir()]:
-            raise StoreError("the image to compare with is no longer there", details="\n".join(map(str, gone)))
-        overlay, made = life.overlay(), _made(life)
-        new = [*overlay.lower_dirs, overlay.upper_dir]
+        old, new, made = _compared(life, since)
         found: list[Any] = await self._work_on(life, lambda: _sandbox(life).compare(old, new, made))
+        return found
+
+    async def changes(self, life: Life, since: Sequence[str], bounds: Mapping[str, Any]) -> dict[str, Any]:
+        """The same as a report shows it; see `rootfs.changes`."""
+        old, new, made = _compared(life, since)
+        found: dict[str, Any] = await self._work_on(life, lambda: _changes(life, old, new, made, bounds))
         return found
 
     async def restore(self, life: Life, lower_dirs: Sequence[str]) -> None:
@@ -171,6 +175,43 @@ def _sandbox(life: Life) -> Sandbox:
     from ..rootfs.sandbox import Sandbox
 
     return Sandbox(life.idmap)
+
+
+def _compared(life: Life, since: Sequence[str]) -> tuple[list[Path], list[Path], Made]:
+    """The stacks to compare, and what is no difference between them."""
+    old = [Path(each) for each in since]
+    if gone := [path for path in old if not path.is_dir()]:
+        raise StoreError("the image to compare with is no longer there", details="\n".join(map(str, gone)))
+    overlay = life.overlay()
+    return old, [*overlay.lower_dirs, overlay.upper_dir], _made(life)
+
+
+def _changes(
+    life: Life, old: Sequence[Path], new: Sequence[Path], made: Made, bounds: Mapping[str, Any]
+) -> dict[str, Any]:
+    # Imported here as in `_sandbox`, which is done without where it can be: it takes longer than all else.
+    from ..rootfs.changes import Bounds, changes
+
+    limits = Bounds(**bounds)
+    try:
+        # By path only as whoever this is: the container's root may not pass all that leads there.
+        before, after = ([os.open(path, _OPEN_DIR) for path in stack] for stack in (old, new))
+        if not life.host.is_root:
+            _take_ids_of(life)
+        return changes(before, after, made, limits)
+    except OSError as error:
+        if life.host.is_root:
+            raise StoreError(f"comparing a container's files: {error.strerror}") from None
+    return _sandbox(life).changes(old, new, made, limits)
+
+
+def _take_ids_of(life: Life) -> None:
+    """Become the root of a running container's user namespace; `OSError` where it does not run."""
+    boot = life.boot
+    if boot is None or boot.entry_pidfd is None:
+        raise ProcessLookupError
+    setns(boot.entry_pidfd, CLONE_NEWUSER)
+    become(0, 0, ())
 
 
 def _make_dirs(life: Life) -> None:

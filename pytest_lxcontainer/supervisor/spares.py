@@ -84,6 +84,7 @@ class Spares:
     async def hand_over(self, clone: Life, group: tuple[str, ...], pid: int) -> None:
         """Make *clone* a container of process *pid*, in *group*, and let it go on."""
         clone.creator = pid
+        clone.record.created = time.time()
         clone.console.date(time.time())
         await self._run.join(clone, group)
         clone.freezing.let_go()

@@ -29,9 +29,9 @@ class WorkClient(Transfers):
         with self._request({"do": "mount", "name": name, "source": source, "path": path, "read_only": read_only}):
             pass
 
-    def unmount(self, name: str, path: str) -> None:
+    def unmount(self, name: str, path: str, *, remove: bool = False) -> None:
         """See `Backend`."""
-        self._transfer(name).ask({"do": "unmount", "path": path, "remove": False})
+        self._transfer(name).ask({"do": "unmount", "path": path, "remove": remove})
 
     def follow(self, name: str, since: float = 0.0, *, this_start: bool = False) -> Following:
         """See `Backend`."""
@@ -55,6 +55,10 @@ class Following:
         self._offset = offset
         self._bell = bell
         self._first = True
+
+    def fileno(self) -> int:
+        """See `LogHandle`."""
+        return self._bell.fileno()
 
     def wait(self, timeout: float | None = None) -> bool:
         """See `LogHandle`."""

@@ -15,7 +15,9 @@ import pytest
 
 from pytest_lxcontainer.container.backend import LOG_KEPT, Remains
 from pytest_lxcontainer.container.limits import Limits
+from pytest_lxcontainer.container.relay import Stdio
 from pytest_lxcontainer.container.stats import Stats
+from pytest_lxcontainer.container.talk import on_terminal
 from pytest_lxcontainer.errors import (
     AlreadyFrozenError,
     AlreadyRunningError,
@@ -143,7 +145,8 @@ class TestLife:
         name = bench.start("echo last words; sleep 1000")
         wait_for_log(bench, name, b"last words\n")
         status = bench.backend.status(name)
-        assert bench.backend.destroy(name) == Remains(status, b"last words\n")
+        used = bench.backend.usage(name)
+        assert bench.backend.destroy(name) == Remains(status, b"last words\n", used)
 
     def test_so_does_one_that_had_ended(self, bench: Bench) -> None:
         name = bench.start("echo last words; exit 3")
@@ -575,3 +578,29 @@ class TestNotRunning:
             bench.exec(name, "true")
         else:
             getattr(bench.backend, operation)(name, *arguments.get(operation, ()))
+
+
+class TestTerminals:
+    def test_a_command_is_controlled_by_its_terminal(self, bench: Bench, box: str) -> None:
+        spec = bench.spec("test -t 0 && echo by-tty > /dev/tty")
+        reader, writer = os.pipe()
+        try:
+            assert on_terminal(bench.backend, box, spec, Stdio(None, writer)) == 0
+            assert os.read(reader, 100) == b"by-tty\r\n"
+        finally:
+            os.close(reader)
+            os.close(writer)
+
+    def test_it_is_killed_when_nobody_reads(self, bench: Bench, box: str) -> None:
+        reader, writer = os.pipe()
+        os.close(reader)
+        os.set_blocking(writer, False)
+        try:
+            code = on_terminal(bench.backend, box, bench.spec("yes"), Stdio(None, writer))
+        finally:
+            os.close(writer)
+        assert code == 128 + signal.SIGPIPE
+
+    def test_what_does_not_run_has_none(self, bench: Bench) -> None:
+        with pytest.raises(NotRunningError):
+            bench.backend.open_terminal(bench.create().name, 0)

@@ -81,3 +81,43 @@ def test_an_unknown_name_is_an_error(bench: Bench, operation: str) -> None:
     arguments = () if operation == "snapshot" else ((),)
     with pytest.raises(ContainerError, match="nobody"):
         getattr(bench.backend, operation)("nobody", *arguments)
+
+
+def test_changes_tell_texts_too(bench: Bench, box: str) -> None:
+    write(bench, box, "/changed", "1\n")
+    layers = bench.backend.snapshot(box)
+    write(bench, box, "/changed", "22\n")
+    with bench.backend.open_file(box, "/binary", "wb") as file:
+        file.write(b"\0\xff")
+    found = bench.backend.changes(box, layers, {})
+    assert (found["left_out"], found["complete"]) == (0, True)
+    binary, changed = found["changes"]
+    assert (binary["kind"], binary["path"], binary["size"], binary["after"]) == ("added", "/binary", 2, None)
+    assert (changed["kind"], changed["before"], changed["after"]) == ("changed", "1\n", "22\n")
+
+
+def test_changes_are_bounded(bench: Bench, box: str) -> None:
+    layers = bench.backend.snapshot(box)
+    for name in "abcdefghijkl":
+        write(bench, box, f"/tmp/{name}", "x")
+    found = bench.backend.changes(box, layers, {"crowd": 8})
+    assert [(each["path"], each["count"]) for each in found["changes"]] == [
+        ("/tmp/a", 0),
+        ("/tmp/b", 0),
+        ("/tmp/c", 0),
+        ("/tmp", 9),
+    ]
+    found = bench.backend.changes(box, layers, {"crowd": 0, "lines": 2, "texts": 1})
+    assert [(each["path"], each["after"]) for each in found["changes"]] == [("/tmp/a", "x"), ("/tmp/b", None)]
+    assert (found["left_out"], found["complete"]) == (10, True)
+    found = bench.backend.changes(box, layers, {"crowd": 0, "entries": 3})
+    assert (len(found["changes"]), found["complete"]) == (3, False)
+
+
+def test_usage_is_told_after_its_end_too(bench: Bench) -> None:
+    name = bench.start("i=0; while test $i -lt 30000; do i=$((i+1)); done; exec sleep 1000")
+    assert bench.backend.usage(name).cpu_time is not None
+    bench.backend.stop(name, timeout=0.1)
+    used = bench.backend.usage(name)
+    remains = bench.backend.destroy(name)
+    assert remains is not None and remains.usage == used

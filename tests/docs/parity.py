@@ -77,10 +77,11 @@ IPAddress IPv4Address | core | .ip |
 IPAddresses IPv4Addresses | core | .ips |
 IPv6Address IPv6Addresses | core | .ips | all there are; none of them is an IPv6 one
 WaitIPAddresses | core | .ip | known before it is started
-AttachShell | useful | .popen | a terminal belongs to a person, not to a test
+AttachShell | useful | .shell .exec_interactive | with a terminal of the container's
 RunCommand RunCommandStatus | core | .exec .check_output ExecResult.exit_code ExecResult.stdout ExecResult.stderr |
 RunCommandNoWait | core | .popen |
-Console ConsoleFd | none | | no login, no terminal
+Console | useful | .attach | with `tty` and `stdin` among its settings
+ConsoleFd | none | | `attach` takes descriptors
 ConsoleLog | core | .logs .follow_logs .log_tail |
 LogFile SetLogFile LogLevel SetLogLevel | core | errors.StartFailedError | LXC's log is kept, and what it says is in the error
 ErrorNum | useful | .exit_code StatusField.reason |

@@ -21,7 +21,8 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,10 @@ from pytest_lxcontainer.container.channel import Channel
 from pytest_lxcontainer.container.demand import Demand
 from pytest_lxcontainer.container.files import Root, perform
 from pytest_lxcontainer.container.process_tree import kill_tree
+from pytest_lxcontainer.container.pty import take_control
 from pytest_lxcontainer.container.spec import ContainerSpec
-from pytest_lxcontainer.container.stats import InterfaceStats, Samples, Stats
+from pytest_lxcontainer.container.stats import InterfaceStats, Samples, Stats, Usage
+from pytest_lxcontainer.container.toolbox import Tools
 from pytest_lxcontainer.container.transfer import Transfer, Transfers
 from pytest_lxcontainer.container.units import ByteSize
 from pytest_lxcontainer.errors import (
@@ -47,6 +50,8 @@ from pytest_lxcontainer.errors import (
     NotRunningError,
     WaitTimeoutError,
 )
+from pytest_lxcontainer.rootfs.changes import Bounds, changes
+from pytest_lxcontainer.rootfs.made import Made
 
 from .control import FakeControl
 from .network_control import FakeNetworkControl
@@ -158,7 +163,7 @@ class FakeBackend(FakeControl, FakeNetworkControl, Transfers):
             return None
         self._sample(name)
         container = self._containers[name]
-        return Remains(container.status(), container.log.since(0.0)[-LOG_KEPT:])
+        return Remains(container.status(), container.log.since(0.0)[-LOG_KEPT:], self.usage(name))
 
     def freeze(self, name: str) -> None:
         self._of(name).freeze(True)
@@ -169,14 +174,33 @@ class FakeBackend(FakeControl, FakeNetworkControl, Transfers):
     def exec(self, name: str, spec: ExecSpec, stdio: Sequence[int]) -> FakeExec:
         return self._of(name).exec(spec, stdio)
 
-    def logs(self, name: str, since: float = 0.0) -> bytes:
-        return self._of(name).log.since(since)
+    def attach(self, name: str) -> int | None:
+        return self._of(name).input()
+
+    def close_stdin(self, name: str) -> None:
+        self._of(name).close_input()
+
+    def open_terminal(self, name: str, uid: int) -> int:
+        """One of the host's."""
+        self._of(name).running()
+        master, slave = os.openpty()
+        os.close(slave)
+        os.set_blocking(master, False)
+        return master
+
+    def logs(self, name: str, since: float = 0.0, last: int | None = None) -> bytes:
+        written = self._of(name).log.since(since)
+        return written if last is None else written[-last:]
 
     def stats(self, name: str) -> Stats:
         container = self._of(name)
         container.running()
         networks = {"eth0": InterfaceStats()} if container.ips else {}
         return Stats("fake", memory_usage=ByteSize(1), pids=1, networks=networks)
+
+    def usage(self, name: str) -> Usage:
+        self._of(name)
+        return Usage(memory_peak=ByteSize(1), cpu_time=0.0)
 
     def begin_sampling(self) -> None:
         self._samples = self._samples or {}
@@ -199,7 +223,11 @@ class FakeBackend(FakeControl, FakeNetworkControl, Transfers):
         container.running()
         container.mounts.append((source, path, read_only))
 
-    def unmount(self, name: str, path: str) -> None:
+    def tools(self) -> Tools:
+        """The host itself."""
+        return Tools("/", ("/bin/sh",))
+
+    def unmount(self, name: str, path: str, *, remove: bool = False) -> None:
         container = self._of(name)
         container.running()
         left = [each for each in container.mounts if each[1] != path]
@@ -239,6 +267,17 @@ class FakeBackend(FakeControl, FakeNetworkControl, Transfers):
         changed = [path for path in old.keys() | new.keys() if old.get(path) != new.get(path) and path not in ours]
         kinds = {path: "added" if path not in old else "changed" if path in new else "deleted" for path in changed}
         return [(kinds[path], path, len(new.get(path) or b"")) for path in sorted(changed)]
+
+    def changes(self, name: str, since: Sequence[str], bounds: Mapping[str, Any]) -> dict[str, Any]:
+        container = self._of(name)
+        with ExitStack() as stack:
+            stacks = []
+            for paths in (self._own(since)[-1:], [str(container.root)]):
+                stacks.append([os.open(path, os.O_RDONLY | os.O_DIRECTORY) for path in paths])
+                for fd in stacks[-1]:
+                    stack.callback(os.close, fd)
+            made = Made.of((), (container.spec.cwd,), os.geteuid(), os.getegid())
+            return changes(*stacks, made, Bounds(**bounds))
 
     def _own(self, lower_dirs: Sequence[str]) -> list[str]:
         """Those that `snapshot` made; each holds everything."""
@@ -341,6 +380,18 @@ class _Container:
                 self.log.finish()
             return self.status()
 
+    def input(self) -> int | None:
+        with self._lock:
+            self._settle()
+            return None if self._process is None or self._stdin < 0 else os.dup(self._stdin)
+
+    def close_input(self) -> None:
+        with self._lock:
+            self._settle()
+            if self._process is not None and self._stdin >= 0:
+                os.close(self._stdin)
+                self._stdin = -1
+
     def stop(self, timeout: float) -> Status:
         process = self._process
         if process is not None:
@@ -386,7 +437,8 @@ class _Container:
         code = self._process.returncode
         self._exit_code = 128 - code if code < 0 else code
         self._process, self._execs, self._frozen = None, [], False
-        os.close(self._stdin)
+        if self._stdin >= 0:
+            os.close(self._stdin)
         self.log.finish()
 
 
@@ -397,7 +449,7 @@ class FakeExec:
         self._exit_code: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
         try:
-            self._process = _popen(spec.args, spec.env, cwd, *stdio)
+            self._process = _popen(spec.args, spec.env, cwd, *stdio, tty=spec.tty)
             self._end = os.pidfd_open(self._process.pid)
         except OSError as error:
             os.write(stdio[2], f"exec: {error.filename}: {error.strerror}\n".encode())
@@ -440,6 +492,11 @@ class FakeFollowing:
         self._container = container
         self._since = since
         self._read = 0
+        self._always = os.open("/dev/zero", os.O_RDONLY)
+
+    def fileno(self) -> int:
+        """Always readable: to be looked at again and again."""
+        return self._always
 
     def wait(self, timeout: float | None = None) -> bool:
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -457,7 +514,7 @@ class FakeFollowing:
         return data
 
     def close(self) -> None:
-        """Nothing to give back."""
+        os.close(self._always)
 
 
 class _Log:
@@ -523,9 +580,18 @@ def _popen(
     stdin: int,
     stdout: int,
     stderr: int = subprocess.STDOUT,
+    *,
+    tty: bool = False,
 ) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        list(args), env=dict(env), cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True
+        list(args),
+        env=dict(env),
+        cwd=cwd,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        start_new_session=True,
+        preexec_fn=(lambda: take_control(0)) if tty else None,
     )
 
 

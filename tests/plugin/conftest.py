@@ -23,14 +23,21 @@ from ..fakes.registry import FakeRegistry
 from ..system.leaks import Leaks
 
 # A suite without xdist has nothing to say about it.
-WITH_XDIST = ["test_many.py", "test_run_scope.py", "test_xdist.py", "test_xdist_images.py"]
-collect_ignore = [] if importlib.util.find_spec("xdist") else WITH_XDIST
+WITH_XDIST = ["test_many.py", "test_report_xdist.py", "test_run_scope.py", "test_xdist.py", "test_xdist_images.py"]
+WITH_HTML = ["test_report_html.py"]
+collect_ignore = [
+    *([] if importlib.util.find_spec("xdist") else WITH_XDIST),
+    *([] if importlib.util.find_spec("pytest_html") else WITH_HTML),
+]
+
+
+_OPTIONS = ["IMAGE", "PULL", "PLATFORM", "TIMEOUT", "LOCK", "LOCK_UPDATE", "POOL", "ON_FAILURE", "DURATIONS", "REPORT"]
 
 
 @pytest.fixture(autouse=True)
 def _clean_environment(leaks: Leaks, monkeypatch: pytest.MonkeyPatch, store: Path) -> None:
     """Every run here has the store of all tests, leaves the host as it was, and hears from its test alone."""
-    for name in ("IMAGE", "PULL", "PLATFORM", "TIMEOUT", "LOCK", "LOCK_UPDATE", "POOL", "DURATIONS", "REPORT"):
+    for name in _OPTIONS:
         monkeypatch.delenv(f"LXCONTAINER_{name}", raising=False)
     monkeypatch.setenv("LXCONTAINER_STORE", str(store))
 

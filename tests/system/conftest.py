@@ -45,6 +45,7 @@ def provisioner(settings: Settings) -> Iterator[Provisioner]:
             directory = provisioner.layout.run_dir(provisioner.identity.run_id) / first.id
             first.destroy()
             wait_until(directory_is_gone(directory))
+        provisioner.backend.tools()
         yield provisioner
 
 

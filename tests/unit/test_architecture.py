@@ -114,7 +114,7 @@ def test_what_is_copied_for_each_container_is_smaller_still() -> None:
     assert loaded & heavy == set()
     assert {name for name in loaded if name.startswith("pytest_lxcontainer.container.")} == {
         f"pytest_lxcontainer.container.{name}"
-        for name in ("attach", "launching", "monitor", "parcel", "sibling", "wiring", "zygote")
+        for name in ("attach", "launching", "monitor", "parcel", "pty", "sibling", "wiring", "zygote")
     }
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from ..table import has_colours
 from .finding import Finding, ready
 
 if TYPE_CHECKING:
@@ -23,13 +23,16 @@ def add_to(commands: Commands) -> None:
         "doctor",
         help="tell what this host lacks, and the command that mends it",
         description="Checks the host for whoever runs this. Exit code 0 when containers can run, 1 otherwise.",
+        epilog="examples:\n  lxcontainer doctor\n  lxcontainer doctor --fix --user alice",
     )
     parser.add_argument("--json", action="store_true", help="print a list of findings")
     parser.add_argument("--fix", action="store_true", help="run the commands that mend it (as root)")
     parser.add_argument(
         "--user", metavar="NAME", help="with --fix: set the host up for this ordinary user's containers"
     )
-    parser.add_argument("--pid", type=int, help="with --user: move this process of theirs into their cgroups")
+    parser.add_argument(
+        "--pid", type=int, metavar="PID", help="with --user: move this process of theirs into their cgroups"
+    )
     parser.set_defaults(run=run, usage_error=parser.error)
 
 
@@ -50,7 +53,7 @@ def _check(as_json: bool) -> int:
     for finding in examine(Settings.from_environment().store):
         found.append(finding)
         if not as_json:
-            print(line(finding, coloured=_in_colour()), flush=True)
+            print(line(finding, coloured=has_colours()), flush=True)
     if as_json:
         print(json.dumps([finding.to_dict() for finding in found], indent=2))
     elif not ready(found):
@@ -105,10 +108,6 @@ def _say_what_root_must_run() -> int:
 
 def _say(text: str) -> None:
     print(text, flush=True)
-
-
-def _in_colour() -> bool:
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def _user_name() -> str:

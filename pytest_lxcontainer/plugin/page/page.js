@@ -118,8 +118,7 @@
     button.textContent = "Copied";
     setTimeout(() => { button.textContent = "Copy"; }, 1500);
   }
-  function enter(id) {
-    const command = `lxcontainer enter ${id}`;
+  function enter(command) {
     return h("span", { class: "enter" }, h("code", {}, command), h("button", { type: "button", "aria-label": `Copy: ${command}`, onclick: (event) => copy(command, event.currentTarget) }, "Copy"));
   }
   const goTo = (id) => {
@@ -491,7 +490,7 @@
     for (const failure of run.failures) for (const each of failure.containers) if (each.kept) kept.set(each.kept, [failure, each]);
     if (kept.size) {
       $("#kept").hidden = false;
-      for (const [id, [failure, each]] of kept) $("#kept ul").append(h("li", {}, enter(id), h("span", { class: "whose" }, `${each.name || each.id} of `, link(`failure-${failure.place}`, run.tests[failure.test].id))));
+      for (const [command, [failure, each]] of kept) $("#kept ul").append(h("li", {}, enter(command), h("span", { class: "whose" }, `${each.name || each.id} of `, link(`failure-${failure.place}`, run.tests[failure.test].id))));
     }
   }
 

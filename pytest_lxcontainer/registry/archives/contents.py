@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 from ...errors import CorruptImageError, DigestMismatchError
 from ...image.digest import Digest, sha256_of
-from ...image.manifest import CONFIG_TYPES, MANIFEST_TYPES, Descriptor, Manifest
+from ...image.manifest import Descriptor, Manifest
 from ...image.platform import Platform
+from ...image.written import manifest_document
 from ..fetched import FetchedManifest
 from .files import Piece
 
@@ -52,16 +52,5 @@ def read_described(piece: Piece, descriptor: Descriptor, limit: int) -> bytes:
 
 def made_manifest(config: bytes, layers: Sequence[Descriptor]) -> FetchedManifest:
     """Return an OCI manifest for an image that comes without one."""
-    described = Descriptor(CONFIG_TYPES[0], sha256_of(config), len(config))
-    document = {
-        "schemaVersion": 2,
-        "mediaType": MANIFEST_TYPES[0],
-        "config": _described(described),
-        "layers": [_described(layer) for layer in layers],
-    }
-    data = json.dumps(document, separators=(",", ":")).encode()
+    described, data = manifest_document(config, layers)
     return FetchedManifest(sha256_of(data), Manifest(described, tuple(layers)), data)
-
-
-def _described(descriptor: Descriptor) -> dict[str, object]:
-    return {"mediaType": descriptor.media_type, "digest": str(descriptor.digest), "size": descriptor.size}

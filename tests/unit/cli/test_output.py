@@ -73,7 +73,7 @@ def test_images_are_listed_with_readable_sizes_and_ages() -> None:
         "size": 1536 * 1024,
         "pulled_at": 1000.0,
     }
-    row = listed([record], now=1000.0 + 7200).splitlines()[1]
+    row = table(*listed([record], now=1000.0 + 7200)).splitlines()[1]
     assert row.split() == ["redis", "<none>", "0123456789ab", "linux/amd64", "2", "hours", "ago", "1.5", "MiB"]
 
 

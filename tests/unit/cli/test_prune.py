@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from pytest_lxcontainer.cli import main
-from pytest_lxcontainer.cli.prune import record, seconds, told
+from pytest_lxcontainer.cli.prune import record, told
+from pytest_lxcontainer.cli.words import seconds
 from pytest_lxcontainer.errors import InvalidSettingsError
 from pytest_lxcontainer.image import Platform, Reference, sha256_of
 from pytest_lxcontainer.store.images import ImageRecord
@@ -54,5 +55,6 @@ def test_json_has_sizes_in_bytes() -> None:
         "layers": ["abcdefghijkl"],
         "unfinished": [],
         "templates": [],
+        "saved": [],
         "size": 3 << 20,
     }

@@ -135,7 +135,8 @@ def made_up(count: int = 10, workers: int = 1, failures: int = 1) -> Record:
     for number in range(count):
         failed = number % every == every - 1
         worker = f"gw{number % workers}" if workers > 1 else ""
-        making.test(number, worker, failed=failed, kept="3f9a1c07" if failed and number < every else "")
+        kept = "lxcontainer enter 3f9a1c07" if failed and number < every else ""
+        making.test(number, worker, failed=failed, kept=kept)
     return making.record
 
 
