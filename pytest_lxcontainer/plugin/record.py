@@ -105,7 +105,8 @@ class Record:
         if report.when == "setup" and report.when in test.phases:
             test.outcome = ""
         phase = report.when if report.when in PHASES else "call"
-        test.phases[phase] = test.phases.get(phase, 0.0) + report.duration
+        if not hasattr(report, "context"):  # else it is a subtest's, whose time is the test's
+            test.phases[phase] = test.phases.get(phase, 0.0) + report.duration
         outcome = _outcome(report)
         if outcome == "rerun":
             test.reruns += 1

@@ -177,6 +177,15 @@ def test_a_failure_has_all_that_the_report_had(show: Show) -> None:
     assert "lxcontainer enter 3f9a1c07" in text_of(page, "#kept")
 
 
+def test_a_long_log_shows_its_end(show: Show) -> None:
+    record = made_up(1, failures=1)
+    (test,) = record.tests.values()
+    test.failures[0].containers[0]["log"] = "\n".join(f"line {number}" for number in range(500))
+    page = show(record)
+    page.wait_for("document.querySelector('pre.log') !== null")
+    assert page.run("(({ scrollTop, scrollHeight, clientHeight }) => scrollHeight - clientHeight - scrollTop)(document.querySelector('pre.log'))") < 2  # fmt: skip  # noqa: E501 - a script
+
+
 def test_the_line_to_walk_in_by_is_copied(show: Show) -> None:
     page = show(made_up(10, failures=1))
     page.run("document.querySelector('#kept .enter button').click()")

@@ -312,6 +312,26 @@ def test_without_containers_nothing_of_ours_is_imported_before_the_end(inner: In
     inner.run("--lxc-report=run.html", "--lxc-durations=3", test_it=test).assert_outcomes(passed=1)
 
 
+def test_the_time_of_subtests_is_the_tests(inner: Inner) -> None:
+    if not hasattr(pytest, "Subtests"):
+        pytest.skip("this pytest has no subtests")
+    test = """
+        import time
+
+        def test_it(subtests):
+            for number in range(2):
+                with subtests.test(number=number):
+                    time.sleep(0.5)
+                    assert number != 1
+    """
+    inner.run("--lxc-report=run.html", test_it=test)
+    model = model_in(inner.path / "run.html")
+    (record,) = model["tests"]
+    assert record["outcome"] == "failed"
+    assert 1000 <= record["phases"][1] < 1900
+    assert "assert 1 != 1" in model["failures"][0]["text"]
+
+
 def test_a_test_that_is_run_again_is_one_test(inner: Inner) -> None:
     pytest.importorskip("pytest_rerunfailures")
     test = """

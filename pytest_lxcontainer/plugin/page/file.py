@@ -30,7 +30,7 @@ def write(path: Path, model: dict[str, Any]) -> None:
     """Write the page of *model*: the whole of it, or nothing."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(render(model), encoding="utf-8")
+        temporary.write_text(render(model), encoding="utf-8", errors="replace")
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

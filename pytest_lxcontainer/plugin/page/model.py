@@ -63,6 +63,9 @@ class _Model:
         self._of_container: dict[str, list[Operation]] = defaultdict(list)
         for each in self._operations:
             self._of_container[each.container].append(each)
+        ends = [each.end for each in self._operations]
+        ends += [each.begin + sum(each.phases.values()) for each in self._tests]
+        self._length = max(ends, default=0.0)
 
     def to_dict(self, title: str, arguments: Sequence[str], ending: str) -> dict[str, Any]:
         """The whole."""
@@ -73,7 +76,7 @@ class _Model:
             "arguments": list(arguments),
             "ending": ending,
             "began_at": round(self._record.began_at, 3),
-            "length": _ms(self._length()),
+            "length": _ms(self._length),
             "workers": self._workers,
             "crashed": self._record.crashed,
             "names": self._names,
@@ -84,11 +87,6 @@ class _Model:
             "operations_left_out": len(self._operations) - len(operations),
             "failures": fitted(failures),
         }
-
-    def _length(self) -> float:
-        ends = [each.end for each in self._operations]
-        ends += [each.begin + sum(each.phases.values()) for each in self._tests]
-        return max(ends, default=0.0)
 
     def _shown_tests(self) -> list[dict[str, Any]]:
         operations: dict[str, list[Operation]] = defaultdict(list)
@@ -121,7 +119,7 @@ class _Model:
             "worker": self._workers.index(about["worker"]),
             "ips": about["ips"],
             "begin": _ms(begin),
-            "end": _ms(max(ends) if ends else self._length()),
+            "end": _ms(max(ends) if ends else self._length),
             "peak": max(memory, default=None),
             "cpu": _ms(cpu[-1]) if cpu else None,
             "samples": [[_ms(each) for each in moments[::step]], memory[::step], [_ms(each) for each in cpu[::step]]],

@@ -439,7 +439,7 @@
       each.kept ? h("p", {}, enter(each.kept)) : null,
       facts,
       h("h4", {}, `Log${each.log_left_out ? `, without ${plural(each.log_left_out, "earlier line")}` : ""}`),
-      each.log ? h("pre", { class: "log", tabindex: "0" }, each.log) : h("p", { class: "none" }, "It wrote nothing."),
+      each.log ? h("pre", { class: "said log", tabindex: "0" }, each.log) : h("p", { class: "none" }, "It wrote nothing."),
       commands.length ? [h("h4", {}, `Commands${each.commands_left_out ? `, without ${each.commands_left_out} others` : ""}`), h("table", { class: "ops" }, h("tbody", {}, commands.map((command) => [
         h("tr", {}, h("td", { class: `num ${command.ok === false ? "failed" : "quiet"}` }, command.exit_code === null || command.exit_code === undefined ? "–" : String(command.exit_code)), h("td", { class: "num quiet" }, typeof command.seconds === "number" ? time(command.seconds * 1000) : ""), h("td", {}, h("code", {}, argv(command.args)))),
         command.output ? h("tr", {}, h("td", { colspan: 3 }, h("pre", {}, command.output))) : null])))] : null,
@@ -450,7 +450,7 @@
     return h("div", {},
       failure.left_out ? h("p", { class: "none" }, "The run has too many failures to show all that is known of each; the terminal had it.") : null,
       failure.text ? traceback(failure.text) : null,
-      failure.sections.filter(([, said]) => said.trim()).map(([title, said]) => [h("h4", {}, title), h("pre", { tabindex: "0" }, said)]),
+      failure.sections.filter(([, said]) => said.trim()).map(([title, said]) => [h("h4", {}, title), h("pre", { class: "said", tabindex: "0" }, said)]),
       failure.containers.map(caseOf),
       h("p", {}, link(`test-${failure.test}`, "What the test waited for")));
   }
@@ -462,9 +462,15 @@
     $("#failures .count").textContent = run.failures.length.toLocaleString("en");
     const make = (failure) => {
       const test = run.tests[failure.test];
-      const rerun = failure.phase !== "setup" && test.outcome === "passed";
-      const details = h("details", { class: `failure${rerun ? " rerun" : ""}`, id: `failure-${failure.place}` }, h("summary", {}, h("span", { class: "open-name" }, nodeName(test.id)), failure.phase === "call" ? "" : ` (${failure.phase})`, severalWorkers ? h("span", { class: "found" }, ` ${workerOf(test.worker)}`) : "", h("span", { class: "why" }, failure.message)));
-      details.addEventListener("toggle", () => { if (details.open && !details.made) { details.made = true; details.append(failureBody(failure)); } });
+      const rerun = test.outcome === "passed";
+      const details = h("details", { class: `failure${rerun ? " rerun" : ""}`, id: `failure-${failure.place}` }, h("summary", {}, h("span", { class: "open-name" }, nodeName(test.id)), failure.phase === "call" ? "" : ` (${failure.phase})`, rerun ? ", which passed when it was run again" : "", severalWorkers ? h("span", { class: "found" }, ` ${workerOf(test.worker)}`) : "", h("span", { class: "why" }, failure.message)));
+      details.addEventListener("toggle", () => { 
+        if (!details.open || details.made) return;
+        details.made = true;
+        details.append(failureBody(failure));
+        // What was written last comes nearest to the failure.
+        for (const each of details.querySelectorAll("pre.said")) each.scrollTop = each.scrollHeight;
+      });
       return details;
     };
     let made = 0;

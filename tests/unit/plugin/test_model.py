@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -113,6 +114,14 @@ def test_a_container_that_is_not_gone_lives_to_the_end() -> None:
     record.operations = [each for each in record.operations if each.name != "destroy"]
     model = model_of(record, title="", arguments=[])
     assert model["containers"][0]["end"] == model["length"]
+
+
+def test_ten_thousand_tests_take_a_moment() -> None:
+    record = made_up(10_000, workers=4, failures=0)
+    record.operations = [each for each in record.operations if each.name != "destroy"]
+    begin = time.process_time()
+    model_of(record, title="", arguments=[])
+    assert time.process_time() - begin < 10
 
 
 def test_what_fits_is_left_alone() -> None:
