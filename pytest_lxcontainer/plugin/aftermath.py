@@ -20,7 +20,7 @@ from .provisioning import provisioner_of
 if TYPE_CHECKING:
     from ..container.container import Container
 
-_AFTERMATH = pytest.StashKey["Aftermath"]()
+_AFTERMATH = pytest.StashKey["Aftermath | None"]()
 
 Way = dict[str, str]
 """Of the evidence: how to walk into a container (``kept``), or why there is no way (``not_kept``)."""
@@ -42,9 +42,7 @@ def aftermath_of(config: pytest.Config) -> Aftermath | None:
     """That of this process; ``None`` where failed tests' containers are destroyed as all others are."""
     if _AFTERMATH not in config.stash:
         choice = on_failure_of(config)
-        if choice == "destroy":
-            return None
-        config.stash[_AFTERMATH] = Aftermath(config, saves=choice == "save")
+        config.stash[_AFTERMATH] = None if choice == "destroy" else Aftermath(config, saves=choice == "save")
     return config.stash[_AFTERMATH]
 
 
@@ -62,11 +60,6 @@ class Aftermath:
     def put_aside(self, container: Container) -> None:
         """Destroy or keep *container* in `settle`."""
         self._aside.append(container)
-
-    @property
-    def aside(self) -> Sequence[Container]:
-        """Those whose scope has ended in the teardown under way."""
-        return tuple(self._aside)
 
     def failed(self, test: str, containers: Sequence[Container]) -> dict[int, Way]:
         """*test* (a node id) has failed, and used *containers*; gives for each, by `id`, how to walk into it.

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from ..container.seccomp import program
 from ..container.spec import ContainerSpec
 from ..container.stats import Processes, Usage, read_stats, usage_in, usage_of
 from ..container.target import Target
-from ..network.isolation import admit, confine, expel
 from ..rootfs.mount_points import MountPoint, Wanted
 from ..rootfs.overlay import Overlay, forget_volatile, paths_of
 from . import refusals
@@ -37,13 +35,13 @@ from .leftovers import Leftovers
 from .loop import Loop, until_gone, wait
 from .lxc_log import LxcLog
 from .means import Means
-from .neighbours import addresses_of
 from .oom import MemoryGuard, spare
 from .own_cgroups import OwnCgroups
 from .owner import Owner
 from .preparing import prepare
 from .record import Record
 from .reserved import Reserved
+from .wiring import Wiring
 from .work import Works
 
 ENTERED = ".lxc"
@@ -83,14 +81,14 @@ class Life:
         self._killed = self._is_beginning = False
         self._used = Usage()
         """What its last start that has ended used."""
-        self._admitted: frozenset[IPv4Address] | None = None
-        """Whom it was to reach when it was wired, which it has not been yet in this start if there is none."""
         self._log = LxcLog(self.files / "lxc.log")
         bases, unified = host.cgroup_base, host.cgroup_base.get("")
         self._memory = MemoryGuard(unified / reserved.cgroup if unified is not None else None)
         self._own_cgroups = OwnCgroups(bases, reserved.cgroup) if host.makes_cgroups and spec.leaves_cgroups else None
         self.faults, self.captures = Faults(is_root=host.is_root), Captures(is_root=host.is_root)
-        self._plug = reserved.plug(spec) if host.is_root and spec.begins_with_init else None
+        plug = reserved.plug(spec) if host.is_root and spec.begins_with_init else None
+        bridge = self.address.bridge if self.address is not None else None
+        self._wiring = Wiring(means.wires, plug, bridge, self.faults, lambda: means.neighbours.of(self))
         self._leftovers = Leftovers([base / reserved.cgroup for base in bases.values()], reserved.pair, self.works)
 
     @property
@@ -138,7 +136,7 @@ class Life:
             self.host,
             points,
             by_lxc=self._own_cgroups is None,
-            plugged=self._plug is not None,
+            plugged=self._wiring.comes_first,
         )
 
     def _make_cgroups(self) -> None:
@@ -175,10 +173,10 @@ class Life:
         self._log.mark()
         self.console.mark()
         self._phase, self.exit_code, self.reason, self._killed = "STARTING", None, "", False
-        self._admitted = None
+        self._wiring.begin()
         boot = await self._begin()
         begun()
-        greeting = Greeting(self._own_cgroups, self._wire_first if self._plug is not None else None)
+        greeting = Greeting(self._own_cgroups, self._wiring.plug if self._wiring.comes_first else None)
         if not await boot.until_executed(self.host.hierarchies, greeting, deadline, pause):
             boot.kill_init()
             await self.until_ended(KILL_GRACE)
@@ -202,7 +200,7 @@ class Life:
         self._is_beginning = True
         try:
             own = self._own_cgroups is not None
-            waits = own or self._plug is not None
+            waits = own or self._wiring.comes_first
             plan = Plan(self.files, self.spec, rejoins=self.host.makes_cgroups and not own, waits=waits)
             boot = self.boot = await Boot.begin(self._means.zygote, plan, self.console)
         except OSError:  # the kernel makes no more processes, or descriptors
@@ -214,38 +212,12 @@ class Life:
             boot.kill_init()
         return boot
 
-    async def _wire_first(self, init: int) -> str:
-        """Plug it in before its command is there; tells what kept it from that."""
-        assert self._plug is not None  # else LXC does
-        try:
-            self._means.wires.plug(init, self._plug, self._wiring())
-            await self._break_network(init)
-        except OSError as error:
-            return f"its network could not be set up: {error.strerror or error}"
-        except FaultsRefusedError as error:
-            return f"the faults of its network could not be put on again: {error}"
-        return ""
-
-    async def _break_network(self, pid: int) -> None:
-        """Have it meet the faults that there were before it was started, if there were any."""
-        if self.faults.are_met or not self.faults.all():
-            return
-        pidfd = os.pidfd_open(pid)
-        try:
-            await self.faults.begin(pidfd)
-        finally:
-            os.close(pidfd)
-
     async def _wire(self, boot: Boot) -> None:
         """Have it reach whom it should, and meet its faults, where LXC has plugged it in."""
         if boot.entry is None or self.address is None:
             return
         try:
-            if self._admitted is None:
-                await self._means.wires.send(boot.entry, self._wiring())
-            await self._break_network(boot.entry)
-            while changes := self._changes():
-                await self._means.wires.send(boot.entry, changes)
+            await self._wiring.finish(boot.entry)
         except (OSError, FaultsRefusedError) as error:
             if not boot.is_over:
                 boot.kill_init()
@@ -253,20 +225,6 @@ class Life:
                 problem = f"its network could not be set up: {getattr(error, 'strerror', None) or error}"
                 raise refusals.start_failed(self.name, None, problem, "") from None
         boot.wired = True
-
-    def _wiring(self) -> tuple[bytes, ...]:
-        assert self.address is not None  # else there is nothing to reach
-        self._admitted = self._peers()
-        return (*confine(self.address.bridge), *admit(self._admitted))
-
-    def _changes(self) -> tuple[bytes, ...]:
-        """What those need who have come and gone since it was wired: `rewire` leaves one alone that is starting."""
-        assert self._admitted is not None  # it has been wired
-        before, self._admitted = self._admitted, self._peers()
-        return (*admit(self._admitted - before), *expel(before - self._admitted))
-
-    def _peers(self) -> frozenset[IPv4Address]:
-        return frozenset(addresses_of(self._means.neighbours.of(self)))
 
     async def rewire(self, messages: Sequence[bytes]) -> None:
         """Change whom it reaches, if it runs; what fails, fails since it is ending."""
