@@ -155,9 +155,10 @@ class Container(Snapshots, Interactive, LowLevel):
         self._timed("ready", partial(wait.until_all, self, readiness.conditions, deadline))
         return self
 
-    def _begin(self) -> None:
+    def _begin(self, size: tuple[int, int] | None = None) -> None:
         __tracebackhide__ = True
-        self._last = self._timed("start", partial(self._backend.start, self.id, self._traits.readiness.timeout))
+        timeout = self._traits.readiness.timeout
+        self._last = self._timed("start", partial(self._backend.start, self.id, timeout, size))
         if self._last.state == "STOPPED" and (wrong := self._not_executed(self._last, self.log_tail(1))):
             message = f"container {self.name} could not execute its command: {wrong}"
             raise self._start_failed(self._last, message, "pass another with command=… or entrypoint=…")

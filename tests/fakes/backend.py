@@ -132,7 +132,7 @@ class FakeBackend(FakeControl, FakeNetworkControl, Transfers):
                         self.destroy(name)
         return remains
 
-    def start(self, name: str, timeout: float) -> Status:
+    def start(self, name: str, timeout: float, size: tuple[int, int] | None = None) -> Status:
         return self._of(name).start()
 
     def status(self, name: str) -> Status:
