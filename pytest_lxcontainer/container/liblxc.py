@@ -29,7 +29,7 @@ _PROBLEM = re.compile(r"\b(ERROR|CRIT|ALERT|FATAL)\s+(\S+) - \S+:(\w+):\d+ - (.*
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A start of the container whose configuration file is *directory*``/config``; *rejoins*, *waits*, *size*: see `Order`."""
+    """A start of the container whose configuration file is *directory*``/config``; the rest is as in `Order`."""
 
     directory: Path
     spec: ContainerSpec
