@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
         with provisioner_of_commands(options.pull) as provisioner:
             container = _made(provisioner, options)
             try:
-                container.launch()
+                container.launch(_size() if options.tty else None)
                 if not (options.interactive or options.tty):
                     container.close_stdin()
             except BaseException:
@@ -108,6 +108,13 @@ def _made(provisioner: Provisioner, options: argparse.Namespace) -> Container:
     if options.detach or not options.rm:
         provisioner.let_stay(container, is_removed=options.rm)
     return container
+
+
+def _size() -> tuple[int, int] | None:
+    """That of the terminal we are on."""
+    from ..container.terminal import size_of
+
+    return size_of(1, 0)
 
 
 def _check_name(provisioner: Provisioner, name: str) -> None:

@@ -131,8 +131,11 @@ class Backend(Control, NetworkControl, Protocol):
         It is destroyed when `ContainerSpec.sharers` processes have. Unknown names are fine.
         """
 
-    def start(self, name: str, timeout: float) -> Status:
-        """Start it and return once its command has been executed, or has ended."""
+    def start(self, name: str, timeout: float, size: tuple[int, int] | None = None) -> Status:
+        """Start it and return once its command has been executed, or has ended.
+
+        *size* is that of its terminal at first, from now on, in lines and columns.
+        """
 
     def status(self, name: str) -> Status:
         """Tell how it is now."""

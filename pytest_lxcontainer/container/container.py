@@ -155,16 +155,20 @@ class Container(Snapshots, Interactive, LowLevel):
         self._timed("ready", partial(wait.until_all, self, readiness.conditions, deadline))
         return self
 
-    def launch(self) -> Status:
-        """Start it, and leave it at that: it may have ended already, and need not be ready. Raises as `start` does."""
+    def launch(self, size: tuple[int, int] | None = None) -> Status:
+        """Start it, and leave it at that: it may have ended already, and need not be ready. Raises as `start` does.
+
+        *size* (lines, columns) is that of the terminal it gets, with the setting ``tty``.
+        """
         __tracebackhide__ = True
         self.started_at = time.time()
-        self._last = self._timed("start", partial(self._backend.start, self.id, self._traits.readiness.timeout))
+        timeout = self._traits.readiness.timeout
+        self._last = self._timed("start", partial(self._backend.start, self.id, timeout, size))
         return self._last
 
-    def _begin(self) -> None:
+    def _begin(self, size: tuple[int, int] | None = None) -> None:
         __tracebackhide__ = True
-        if self.launch().state == "STOPPED" and (wrong := self.cannot_execute()):
+        if self.launch(size).state == "STOPPED" and (wrong := self.cannot_execute()):
             message = f"container {self.name} could not execute its command: {wrong}"
             raise self._start_failed(self._last, message, "pass another with command=… or entrypoint=…")
 

@@ -56,9 +56,10 @@ class Interactive(Commands):
         """
         from .relay import Stdio
         from .talk import attach
+        from .terminal import size_of
 
         if start:
-            self._begin()
+            self._begin(size_of(stdout, stdin) if self._spec.tty else None)
         return attach(self._backend, self.id, self._spec, Stdio(stdin, stdout, stderr))
 
     def close_stdin(self) -> None:
@@ -67,8 +68,8 @@ class Interactive(Commands):
             self._backend.close_stdin(self.id)
 
     @abstractmethod
-    def _begin(self) -> None:
-        """Start it; `StartFailedError` where it cannot be, or its command cannot be executed."""
+    def _begin(self, size: tuple[int, int] | None = None) -> None:
+        """Start it, with a terminal of *size*; `StartFailedError` where it, or its command, cannot be started."""
 
     def shell(self, *, user: str | int | None = None, stdin: int = 0, stdout: int = 1, stderr: int = 2) -> int:
         """Let the caller talk to a shell in it: as *user*, in the directory and with the environment of its command.

@@ -15,6 +15,7 @@ from ..errors import ContainerError
 from .capabilities import kept_capabilities
 from .lxc_config import WRITTEN_OUT
 from .monitor import MONITOR, Order, load
+from .pty import USUAL_SIZE
 from .seccomp import program
 from .spec import ContainerSpec
 from .zygote import Birth, Zygote
@@ -28,12 +29,13 @@ _PROBLEM = re.compile(r"\b(ERROR|CRIT|ALERT|FATAL)\s+(\S+) - \S+:(\w+):\d+ - (.*
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A start of the container whose configuration file is *directory*``/config``; *rejoins*, *waits*: see `Order`."""
+    """A start of the container whose configuration file is *directory*``/config``; the rest is as in `Order`."""
 
     directory: Path
     spec: ContainerSpec
     rejoins: bool = False
     waits: bool = False
+    size: tuple[int, int] = USUAL_SIZE
 
 
 def start_monitor(zygote: Zygote, plan: Plan, fds: Sequence[int]) -> Birth:
@@ -47,6 +49,7 @@ def start_monitor(zygote: Zygote, plan: Plan, fds: Sequence[int]) -> Birth:
         init=spec.init,
         begins_with_init=spec.begins_with_init,
         tty=spec.tty,
+        size=plan.size,
         uid=spec.uid,
         gid=spec.gid,
         groups=spec.groups,

@@ -63,6 +63,8 @@ class Order(Record):
     begins_with_init: bool
     tty: bool
     """Whether the command gets a terminal of the container's, of which the supervisor has the other end."""
+    size: tuple[int, int]
+    """That terminal's lines and columns."""
     uid: int
     gid: int
     groups: tuple[int, ...]
@@ -175,7 +177,7 @@ class _Init:
         """As `_tell`, and hand a terminal over that the command will have the other end of."""
         try:
             master = os.open(PTMX, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
-            self._terminal = prepare(master, self._order.uid)
+            self._terminal = prepare(master, self._order.uid, self._order.size)
             self._tell(master)
             os.close(master)
             if not self._told:

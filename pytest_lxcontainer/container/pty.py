@@ -17,7 +17,8 @@ PTMX_DEVICE = (5, 2)
 
 _TIOCSCTTY, _TIOCSWINSZ = 0x540E, 0x80087467 if os.uname().machine.startswith("ppc") else 0x5414
 _TIOCGPTPEER = 0x20005441 if os.uname().machine.startswith("ppc") else 0x5441
-_USUAL_SIZE = (24, 80)
+USUAL_SIZE = (24, 80)
+"""Lines and columns."""
 
 
 def other_end(master: int) -> int:
@@ -26,13 +27,13 @@ def other_end(master: int) -> int:
     return checked(libc.ioctl(master, ctypes.c_ulong(_TIOCGPTPEER), ctypes.c_long(flags)))
 
 
-def prepare(master: int, uid: int) -> int:
-    """Give *master*, which has just been opened, the usual size, and its other end to *uid*; returns that end."""
+def prepare(master: int, uid: int, size: tuple[int, int] = USUAL_SIZE) -> int:
+    """Give *master*, which has just been opened, its *size*, and its other end to *uid*; returns that end."""
     checked(libc.unlockpt(master))
     slave = other_end(master)
     os.fchown(slave, uid, -1)
-    size = (ctypes.c_ushort * 4)(*_USUAL_SIZE, 0, 0)
-    checked(libc.ioctl(slave, ctypes.c_ulong(_TIOCSWINSZ), size))
+    winsize = (ctypes.c_ushort * 4)(*size, 0, 0)
+    checked(libc.ioctl(slave, ctypes.c_ulong(_TIOCSWINSZ), winsize))
     return slave
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import selectors
 import signal
-from collections.abc import Callable
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -20,6 +22,8 @@ from .terminal import Raw, copy_size
 
 _BY_SIGNAL = 128
 """What a shell adds to the number of the signal that has killed a command."""
+_MOMENT, _PAUSE = 1.0, 0.001
+"""Seconds a command has to be executed in, and between two looks at that."""
 
 
 def on_terminal(backend: Backend, name: str, spec: ExecSpec, stdio: Stdio) -> int:
@@ -32,12 +36,31 @@ def on_terminal(backend: Backend, name: str, spec: ExecSpec, stdio: Stdio) -> in
             handle = backend.exec(name, replace(spec, tty=True), [slave] * 3)
         finally:
             os.close(slave)
-        with Raw(stdio.stdin) as raw, Relay() as relay:
-            show(relay, master, stdio, raw)
-            relay.copy(master, stdio.stdout)
-            return _until_end(relay, handle)
+        with _killed_on_error(handle):
+            _until_controlled(master, handle)
+            with Raw(stdio.stdin) as raw, Relay() as relay:
+                show(relay, master, stdio, raw)
+                relay.copy(master, stdio.stdout)
+                return _until_end(relay, handle)
     finally:
         os.close(master)
+
+
+def _until_controlled(master: int, handle: ExecHandle) -> None:
+    """Wait until the command has made the terminal its own: what is typed before, as Ctrl-C, would signal nobody."""
+    deadline = time.monotonic() + _MOMENT
+    with selectors.PollSelector() as selector:
+        selector.register(handle.fileno(), selectors.EVENT_READ)
+        while not _is_controlled(master) and time.monotonic() < deadline:
+            if selector.select(_PAUSE):
+                return
+
+
+def _is_controlled(master: int) -> bool:
+    try:
+        return os.tcgetpgrp(master) > 0
+    except OSError:
+        return False
 
 
 def show(relay: Relay, master: int, stdio: Stdio, raw: Raw) -> None:
@@ -61,7 +84,7 @@ def on_pipes(backend: Backend, name: str, spec: ExecSpec, stdio: Stdio) -> int:
     with Pipes(stdin=stdio.stdin is not None) as pipes:
         handle = backend.exec(name, spec, pipes.theirs)
         pipes.close_theirs()
-        with Relay() as relay:
+        with _killed_on_error(handle), Relay() as relay:
             if stdio.stdin is not None:
                 relay.feed(stdio.stdin, pipes.give_up(0), is_terminal=False)
             relay.copy(pipes.ours[1], stdio.stdout)
@@ -77,6 +100,13 @@ def _until_end(relay: Relay, handle: ExecHandle) -> int:
     except BrokenPipeError:
         handle.abandon()
         return shell_code(-signal.SIGPIPE)
+
+
+@contextmanager
+def _killed_on_error(handle: ExecHandle) -> Iterator[None]:
+    """Have the command killed where its caller is kept from waiting for it."""
+    try:
+        yield
     except BaseException:
         handle.abandon()
         raise

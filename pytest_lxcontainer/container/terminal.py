@@ -64,11 +64,18 @@ class Raw:
         os.kill(os.getpid(), number)
 
 
-def copy_size(master: int, *fds: int | None) -> None:
-    """Give the terminal of *master* the size of the first of *fds* that is a terminal."""
+def size_of(*fds: int | None) -> tuple[int, int] | None:
+    """Lines and columns of the first of *fds* that is a terminal."""
     for fd in fds:
         with suppress(OSError):
             if fd is not None:
                 columns, lines = os.get_terminal_size(fd)
-                fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-                return
+                return lines, columns
+    return None
+
+
+def copy_size(master: int, *fds: int | None) -> None:
+    """Give the terminal of *master* the size of the first of *fds* that is a terminal."""
+    size = size_of(*fds)
+    if size is not None:
+        fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))

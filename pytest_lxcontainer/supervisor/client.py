@@ -140,9 +140,9 @@ class SupervisorClient(WorkClient, ControlClient, NetworkClient, KeepClient):
         """See `Backend`."""
         return self._part_with("release", name)
 
-    def start(self, name: str, timeout: float) -> Status:
+    def start(self, name: str, timeout: float, size: tuple[int, int] | None = None) -> Status:
         """See `Backend`."""
-        return _status(self._ask("start", name=name, timeout=timeout))
+        return _status(self._ask("start", name=name, timeout=timeout, size=size))
 
     def status(self, name: str) -> Status:
         """See `Backend`."""

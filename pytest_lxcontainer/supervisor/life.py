@@ -19,6 +19,7 @@ from ..container.liblxc import Plan
 from ..container.monitor import REFUSED
 from ..container.mount_entries import entries
 from ..container.process_tree import kill_tree
+from ..container.pty import USUAL_SIZE
 from ..container.seccomp import program
 from ..container.spec import ContainerSpec
 from ..container.stats import Processes, Usage, read_stats, usage_in, usage_of
@@ -70,6 +71,8 @@ class Life:
         self._loop: Loop | None = None
         self.freezing = Freezing()
         self.boot: Boot | None = None
+        self.terminal_size = USUAL_SIZE
+        """Lines and columns that its terminal has at its next start, if it has one."""
         self.mounted: set[str] = set()
         """Paths, relative to its root, that something was mounted on."""
         self._reserved = reserved
@@ -201,7 +204,8 @@ class Life:
         try:
             own = self._own_cgroups is not None
             waits = own or self._wiring.comes_first
-            plan = Plan(self.files, self.spec, rejoins=self.host.makes_cgroups and not own, waits=waits)
+            rejoins = self.host.makes_cgroups and not own
+            plan = Plan(self.files, self.spec, rejoins=rejoins, waits=waits, size=self.terminal_size)
             boot = self.boot = await Boot.begin(self._means.zygote, plan, self.console)
         except OSError:  # the kernel makes no more processes, or descriptors
             self._phase = "STOPPED"

@@ -260,6 +260,8 @@ class Server:
 
     async def _start(self, call: _Call) -> Any:
         life = self._run.life(call.message["name"])
+        if size := call.message["size"]:
+            life.terminal_size = tuple(size)
         await start(self._run, life, self._loop, call.message["timeout"])
         self._sampling.note(life)
         return asdict(life.status())

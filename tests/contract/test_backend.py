@@ -16,8 +16,9 @@ import pytest
 from pytest_lxcontainer.container.backend import LOG_KEPT, Remains
 from pytest_lxcontainer.container.limits import Limits
 from pytest_lxcontainer.container.relay import Stdio
+from pytest_lxcontainer.container.spec import ContainerSpec
 from pytest_lxcontainer.container.stats import Stats
-from pytest_lxcontainer.container.talk import on_terminal
+from pytest_lxcontainer.container.talk import attach, on_terminal
 from pytest_lxcontainer.errors import (
     AlreadyFrozenError,
     AlreadyRunningError,
@@ -604,3 +605,48 @@ class TestTerminals:
     def test_what_does_not_run_has_none(self, bench: Bench) -> None:
         with pytest.raises(NotRunningError):
             bench.backend.open_terminal(bench.create().name, 0)
+
+
+class TestAttaching:
+    def test_a_command_is_fed_to_its_end(self, bench: Bench) -> None:
+        name = bench.start("cat; exit 5", stdin=True)
+        fd = bench.backend.attach(name)
+        assert fd is not None
+        os.write(fd, b"fed\n")
+        wait_for_log(bench, name, b"fed\n")
+        os.close(fd)
+        bench.backend.close_stdin(name)
+        assert wait_for_end(bench, name) == 5
+
+    def test_a_closed_one_is_not_opened_again(self, bench: Bench) -> None:
+        name = bench.start("cat > /dev/null; sleep 1000", stdin=True)
+        bench.backend.close_stdin(name)
+        bench.backend.close_stdin(name)
+        assert bench.backend.attach(name) is None
+
+    def test_who_closes_it_leaves_it_to_others(self, bench: Bench) -> None:
+        name = bench.start("cat", stdin=True)
+        for word in (b"one\n", b"two\n"):
+            fd = bench.backend.attach(name)
+            assert fd is not None
+            os.write(fd, word)
+            os.close(fd)
+        wait_for_log(bench, name, b"one\ntwo\n")
+
+    def test_there_is_none_where_nothing_runs(self, bench: Bench) -> None:
+        name = bench.create(stdin=True).name
+        assert bench.backend.attach(name) is None
+        bench.backend.close_stdin(name)
+
+    def test_attaching_passes_on_what_was_written_before(self, bench: Bench) -> None:
+        name = bench.start("echo early; read line; echo $line; exit 3", stdin=True)
+        wait_for_log(bench, name, b"early\n")
+        (source, feeding), (reader, target) = os.pipe(), os.pipe()
+        os.write(feeding, b"late\n")
+        try:
+            spec = ContainerSpec("box", (), (), (), stdin=True)
+            assert attach(bench.backend, name, spec, Stdio(source, target)) == 3
+            assert os.read(reader, 100) == b"early\nlate\n"
+        finally:
+            for fd in (source, feeding, reader, target):
+                os.close(fd)

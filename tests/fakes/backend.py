@@ -136,7 +136,7 @@ class FakeBackend(FakeControl, FakeNetworkControl, Transfers):
                         self.destroy(name)
         return remains
 
-    def start(self, name: str, timeout: float) -> Status:
+    def start(self, name: str, timeout: float, size: tuple[int, int] | None = None) -> Status:
         status = self._of(name).start()
         self._sample(name)
         return status

@@ -332,9 +332,23 @@ class TestAttachOnATerminal:
         person.sendcontrol("d")
         person.sees("code 1?[0-9]+ restored True")
 
+    def test_below_an_init_of_the_image_too(self, on_terminal: Spawn) -> None:
+        person = on_terminal(attached(["/usr/bin/tini", "--", "bash"], image="inits:bookworm"))
+        person.sees("# ")
+        person.sendline("cat /proc/1/comm; tty; exit 3")
+        person.sees("tini\r\n/dev/pts/0\r\n")
+        person.sees("code 3 restored True")
+
+    @pytest.mark.needs_cgroups
+    def test_systemd_has_one(self, run: Runner) -> None:
+        box = run("systemd:bookworm", tty=True, ready=wait.exec("systemctl is-system-running --wait"))
+        assert box.read_text("/proc/1/comm") == "systemd\n"
+        box.stop(timeout=30)
+        assert box.status().reason == "it halted itself"
+
     def test_its_size_is_that_of_the_callers(self, on_terminal: Spawn) -> None:
-        person = on_terminal(attached("trap 'stty size' WINCH; while :; do sleep 0.1; stty size; done"))
-        person.sees("30 100\r\n")
+        person = on_terminal(attached("stty size; trap 'stty size' WINCH; echo; while :; do sleep 0.1; done"))
+        person.sees("30 100\r\n\r\n")
         person.setwinsize(40, 120)
         person.sees("40 120\r\n")
         person.sendcontrol("c")
