@@ -95,7 +95,9 @@ class Saver:
 
 def spec_again(saved: SavedContainer, image: Image, group: str) -> ContainerSpec:
     """What *saved* was, with its files as *image* has them, in *group*; without mounts whose source is gone."""
-    spec = ContainerSpec.from_dict({**saved.spec, "lower_dirs": [str(path) for path in image.lower_dirs]})
+    # Another version of this package may have known more of a container.
+    known = {name: value for name, value in saved.spec.items() if name in ContainerSpec.__slots__}
+    spec = ContainerSpec.from_dict({**known, "lower_dirs": [str(path) for path in image.lower_dirs]})
     mounts = tuple(mount for mount in spec.mounts if Path(mount[0]).exists())
     return replace(spec, group=(group,), mounts=mounts, shared="", sharers=1)
 

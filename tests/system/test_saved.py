@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -131,6 +132,17 @@ def test_what_ends_at_once_is_stood_in_for_as_it_was_saved(
     finally:
         for each in again.values():
             each.destroy()
+
+
+def test_a_record_of_another_version_is_read(run: Runner, provisioner: Provisioner, later: Provisioner) -> None:
+    saved = provisioner.save(TEST, [run()])
+    path = provisioner.layout.saved_record(saved.id)
+    fields = json.loads(path.read_bytes())
+    fields["containers"][0]["spec"]["of_another_version"] = 1
+    path.write_text(json.dumps(fields))
+    (again,) = later.run_saved(saved.id).values()
+    with again:
+        assert again.running
 
 
 def test_they_need_not_be_started(run: Runner, provisioner: Provisioner, later: Provisioner) -> None:
