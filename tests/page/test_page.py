@@ -272,9 +272,12 @@ def test_a_thousand_tests_load_at_once(chromium: Chromium, tmp_path: Path) -> No
     path = tmp_path / "report.html"
     write(path, model_of(made_up(1000, workers=4, failures=20), title="project", arguments=[]))
     assert path.stat().st_size < 3_000_000
-    taken = min(chromium.open(path) for _ in range(3))
-    assert chromium.run("performance.getEntriesByType('navigation')[0].loadEventEnd") < 1000
-    assert taken < 1.0
+    taken = []
+    # Others may use the processors meanwhile: it is how fast it can be that counts.
+    for _ in range(5):
+        chromium.open(path)
+        taken.append(chromium.run("performance.getEntriesByType('navigation')[0].loadEventEnd"))
+    assert min(taken) < 1000  # ms
     assert "1,000" in text_of(chromium, "#tests h2")
 
 
