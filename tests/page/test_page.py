@@ -291,15 +291,15 @@ def test_a_thousand_failures_stay_readable(show: Show, tmp_path: Path) -> None:
 
 def test_zooming_a_thousand_containers_is_fluent(show: Show) -> None:
     page = show(made_up(1000, workers=4))
-    slowest = page.run("""{
+    taken = page.run("""{
         const frame = () => new Promise((done) => requestAnimationFrame(done));
-        let slowest = 0;
+        const taken = [];
         for (let step = 0; step < 20; step += 1) {
             document.querySelector(`[data-zoom=${step % 2 ? 'out' : 'in'}]`).click();
             const begin = performance.now();
             await frame(); await frame();
-            slowest = Math.max(slowest, performance.now() - begin);
+            taken.push(performance.now() - begin);
         }
-        return slowest;
+        return taken;
     }""")
-    assert slowest < 500
+    assert sorted(taken)[len(taken) // 2] < 250  # ms for two frames, whatever else the processors do
