@@ -62,6 +62,15 @@ class Layer:
     diff_id: Digest
 
 
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """An image's *manifest* and *config*, as bytes, and its *layers*, base first."""
+
+    manifest: bytes
+    config: bytes
+    layers: tuple[Layer, ...]
+
+
 def local_name(text: str) -> Reference:
     """The name under which an image that is made here can be kept, or raise `InvalidReferenceError`."""
     name = parse_name(text)
@@ -91,70 +100,76 @@ class Committer:
         """Keep *source*, with *changes* to its config, under *name* for *platform*."""
         with pulling(self._layout):
             mark(self._layout)
-            of_source = self._of_image if isinstance(source, Image) else self._of_container
-            manifest, _ = of_source(source, note, changes)  # type: ignore[arg-type]  # as just chosen
-            self._images.record(name, platform, manifest, local=True)
+            if isinstance(source, Image):
+                made = self._of_image(source, note, changes)
+            else:
+                made = self._of_container(source, note, changes)
+            self._images.record(name, platform, sha256_of(made.manifest), local=True)
 
-    def manifest(self, image: Image) -> tuple[bytes, bytes, list[Layer]]:
-        """An OCI manifest of *image*, its config, and its layers (base first), whose blobs the store has.
+    def documents(self, source: Container | Image) -> Documents:
+        """An OCI manifest of *source*, its config, and its layers (base first), whose blobs the store has.
 
-        They are the image's own, byte for byte, where the store has all of it, but for a manifest in Docker's form. To
+        They are an image's own, byte for byte, where the store has all of it, but for a manifest in Docker's form. To
         be called, and used, while `pulling`.
         """
-        own = self._own(image)
-        is_whole = own is not None and all(self._blobs.has(each.descriptor.digest) for each in own[2])
-        if own is None or not is_whole or image.snapshot:
+        if not isinstance(source, Image):
             mark(self._layout)
-            digest, config = self._of_image(image, Note(), ())
-            return self._blobs.read(digest), config, self._described(image, image.lower_dirs, image.privileged)
-        manifest, config, layers = own
-        if any(as_oci(each.descriptor) != each.descriptor for each in layers) or is_of_docker(manifest):
-            layers = [replace(each, descriptor=as_oci(each.descriptor)) for each in layers]
-            _, manifest = manifest_document(config, [each.descriptor for each in layers])
-        return manifest, config, layers
+            return self._of_container(source, Note.of_now("", ""), ())
+        own = self._own(source)
+        is_whole = own is not None and all(self._blobs.has(each.descriptor.digest) for each in own.layers)
+        if own is None or not is_whole or source.snapshot:
+            mark(self._layout)
+            return self._of_image(source, Note(), ())
+        layers = [replace(each, descriptor=as_oci(each.descriptor)) for each in own.layers]
+        if layers == list(own.layers) and not is_of_docker(own.manifest):
+            return own
+        return Documents(_manifest(own.config, layers), own.config, tuple(layers))
 
-    def _of_image(self, image: Image, note: Note, changes: Sequence[str]) -> tuple[Digest, bytes]:
+    def _of_image(self, image: Image, note: Note, changes: Sequence[str]) -> Documents:
         layers = self._described(image, image.lower_dirs, image.privileged)
         document = self._document(image)
         document["config"] = changed(document.get("config") or {}, changes)
         return self._kept(document, layers, note, "")
 
-    def _of_container(self, container: Container, note: Note, changes: Sequence[str]) -> tuple[Digest, bytes]:
+    def _of_container(self, container: Container, note: Note, changes: Sequence[str]) -> Documents:
+        spec, image = spec_of(container), container.image
+        document = self._document(image)
+        own = _with_own_settings(document.get("config") or {}, image, settings_of(container))
+        document["config"] = changed(own, changes)
+        return self._kept(document, self._layers_of(container), note, shlex.join(spec.command))
+
+    def _layers_of(self, container: Container) -> list[Layer]:
+        """Those of its image, and one of what it has written, which is in the store unpacked then, too."""
+        privileged = spec_of(container).privileged
         directory = self._layout.unfinished_layer()
         directory.mkdir(mode=0o755)
         try:
             *below, _ = seal(container, directory)
-            spec, image = spec_of(container), container.image
-            layers = self._described(image, below, spec.privileged)
-            layers.append(self._pack(directory, spec.privileged))
+            layers = self._described(container.image, below, privileged)
+            layers.append(self._pack(directory, privileged))
             top = layers[-1].diff_id
-            variant = self._sandboxes.idmap(privileged=spec.privileged).variant
+            variant = self._sandboxes.idmap(privileged=privileged).variant
             self._layers.adopt(top, chain_ids([each.diff_id for each in layers])[-1], variant, directory)
         except BaseException:
             if directory.exists():
                 self._sandboxes.discard(directory)
             raise
-        document = self._document(image)
-        own = _with_own_settings(document.get("config") or {}, image, settings_of(container))
-        document["config"] = changed(own, changes)
-        return self._kept(document, layers, note, shlex.join(spec.command))
+        return layers
 
-    def _kept(
-        self, document: dict[str, Any], layers: Sequence[Layer], note: Note, command: str
-    ) -> tuple[Digest, bytes]:
-        """The digest of the manifest of what is in the store then, and the config of it."""
+    def _kept(self, document: dict[str, Any], layers: Sequence[Layer], note: Note, command: str) -> Documents:
+        """The documents of what *document* becomes with *layers*, which are in the store then."""
         config = written(_completed(document, layers, note, command))
-        _, manifest = manifest_document(config, [each.descriptor for each in layers])
+        manifest = _manifest(config, layers)
         for blob in (config, manifest):
             digest = sha256_of(blob)
             with self._blobs.locked(digest):
                 self._blobs.keep(digest, len(blob), [blob])
-        return sha256_of(manifest), config
+        return Documents(manifest, config, tuple(layers))
 
     def _described(self, image: Image, lower_dirs: Sequence[Path], privileged: bool) -> list[Layer]:
         """The layers in *lower_dirs*, base first; what is on top of those of *image* itself is packed."""
         own = self._own(image)
-        known = own[2] if own else []
+        known = own.layers if own else ()
         layers = []
         for number, directory in enumerate(lower_dirs):
             layer = known[number] if number < len(known) else None
@@ -163,15 +178,15 @@ class Committer:
             layers.append(replace(layer, descriptor=as_oci(layer.descriptor)))
         return layers
 
-    def _own(self, image: Image) -> tuple[bytes, bytes, list[Layer]] | None:
-        """Manifest, config and layers of what was pulled, ``None`` where the store has lost its documents."""
+    def _own(self, image: Image) -> Documents | None:
+        """Those of what was pulled, ``None`` where the store has lost them."""
         with suppress(LxContainerError):
             data = self._blobs.read(image.digest)
             manifest = parse_manifest(data)
             config = self._blobs.read(image.config_digest)
             if isinstance(manifest, Manifest):
                 pairs = zip(manifest.layers, image.config.diff_ids, strict=True)
-                return data, config, [Layer(descriptor, diff_id) for descriptor, diff_id in pairs]
+                return Documents(data, config, tuple(Layer(descriptor, diff_id) for descriptor, diff_id in pairs))
         return None
 
     def _document(self, image: Image) -> dict[str, Any]:
@@ -195,6 +210,10 @@ class Committer:
             temporary.unlink(missing_ok=True)
         self._packed[directory] = Layer(Descriptor(TAR, packed.diff_id, packed.size), packed.diff_id)
         return self._packed[directory]
+
+
+def _manifest(config: bytes, layers: Sequence[Layer]) -> bytes:
+    return manifest_document(config, [each.descriptor for each in layers])[1]
 
 
 def _completed(document: Mapping[str, Any], layers: Sequence[Layer], note: Note, command: str) -> dict[str, Any]:

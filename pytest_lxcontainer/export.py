@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .errors import InvalidReferenceError
-from .image import ArchiveReference, Image, Reference, parse_name
+from .image import ArchiveReference, Image, ImageConfig, Reference, parse_name
 from .image.archive import DOCKER_ARCHIVE
 from .registry.archives.outgoing import Outgoing, OutgoingLayer
 from .registry.archives.writing import check, write
@@ -19,14 +19,15 @@ from .store.disk import disk_errors
 from .store.lock import pulling
 
 if TYPE_CHECKING:
-    from .commit import Layer
+    from .commit import Documents
+    from .container.container import Container
     from .store.layout import Layout
     from .store.saved import SavedContainer, SavedTest
 
 _CHUNK = 1024 * 1024
 
-Documents = Callable[[Image], "tuple[bytes, bytes, list[Layer]]"]
-"""Manifest and config of an image, and its layers, all of whose blobs are in the store; see `Committer.manifest`."""
+Source = Callable[["Image | Container"], "Documents"]
+"""Gives the documents of something, all of whose layers' blobs are in the store then; see `Committer.documents`."""
 
 
 def destination_of(text: str) -> ArchiveReference:
@@ -43,22 +44,23 @@ def destination_of(text: str) -> ArchiveReference:
 
 
 def export(
-    layout: Layout, documents: Documents, images: Mapping[str, Image], destination: ArchiveReference
+    layout: Layout, source: Source, images: Mapping[str, Image | Container], destination: ArchiveReference
 ) -> list[ArchiveReference]:
     """Write *images* to *destination*, and return what names each of them there.
 
     In a layout they have the keys of *images* as tags, in an archive for Docker the references that they have in the
-    store. Where there is one only, the destination's own tag, if it has one, is its name. Raises `ExportError`,
-    `CorruptImageError`, `StoreError`.
+    store; a container has its own name. Where there is one only, the destination's own tag, if it has one, is its name.
+    Raises `ExportError`, `CorruptImageError`, `StoreError`.
     """
     blobs = _StoredBlobs(BlobStore(layout))
     with pulling(layout):
         going = []
-        for tag, image in images.items():
-            manifest, config, layers = documents(image)
-            described = tuple(OutgoingLayer(each.descriptor, each.diff_id) for each in layers)
-            name = _name(tag, image, destination, alone=len(images) == 1)
-            going.append(Outgoing(manifest, config, described, image.config.platform, name))
+        for tag, each in images.items():
+            found = source(each)
+            layers = tuple(OutgoingLayer(layer.descriptor, layer.diff_id) for layer in found.layers)
+            platform = ImageConfig.from_json(found.config).platform
+            name = _name(tag, each, destination, alone=len(images) == 1)
+            going.append(Outgoing(found.manifest, found.config, layers, platform, name))
         write(destination, going, blobs)
     return [replace(destination, tag=each.name) for each in going]
 
@@ -78,12 +80,14 @@ def tag_of(image: Image) -> str:
     return image.reference.tag or "latest"
 
 
-def _name(tag: str, image: Image, destination: ArchiveReference, *, alone: bool) -> str | None:
+def _name(tag: str, image: Image | Container, destination: ArchiveReference, *, alone: bool) -> str | None:
     own = destination.tag if alone else None
     if destination.transport != DOCKER_ARCHIVE:
         return own or tag
     if own:
         return _repository_tag(own)
+    if not isinstance(image, Image):
+        return f"localhost/{tag}:latest"
     reference = image.reference
     if not isinstance(reference, Reference) or not reference.tag:
         return None

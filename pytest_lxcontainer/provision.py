@@ -28,7 +28,7 @@ from .container.shared import Share, SharedContainer
 from .container.stand_in import StandIn, waiting
 from .container.stats import Samples
 from .container.timing import Observer
-from .errors import InvalidSettingsError, LxContainerError, SnapshotNotFoundError, StoreError
+from .errors import ImageNotCachedError, InvalidSettingsError, LxContainerError, SnapshotNotFoundError, StoreError
 from .image import ArchiveReference, Image, ImageName, parse_name
 from .image.digest import sha256_of
 from .lockfile import LockFile, Mode, Uses
@@ -225,22 +225,26 @@ class Provisioner:
         self._puller.forget(name)
         return replace(self.pull(name, privileged=privileged), privileged=privileged)
 
-    def export(self, image: Image | str | SavedTest, destination: str) -> list[ArchiveReference]:
+    def export(self, image: Image | str | Container | SavedTest, destination: str) -> list[ArchiveReference]:
         """Write *image* into files: ``oci:DIR[:TAG]``, ``oci-archive:FILE[:TAG]`` or ``docker-archive:FILE[:REF]``.
 
         A layout in a directory is added to; a file is replaced. The image's name there is the one given, else its own
-        tag, and in an archive for ``docker load`` its own reference. An OCI image keeps its digests in a layout.
+        tag, and in an archive for ``docker load`` its own reference. An OCI image keeps its digests in a layout. Of a
+        container it is what `commit` makes; of a saved test all containers, by their names, or the one that is named.
         Returns what names it now, as `pull` and ``--lxc-image`` take it. Raises `ExportError`, and leaves nothing then.
         """
         from .export import destination_of, export, of_saved, tag_of
 
         to = destination_of(destination)
+        images: dict[str, Image | Container]
         if isinstance(image, SavedTest):
             images = {each.name: self._saved_image(each) for each in of_saved(image, to)}
+        elif isinstance(image, Container):
+            images = {image.name: image}
         else:
             found = self._image_for(image, image.privileged if isinstance(image, Image) else False)
             images = {tag_of(found): found}
-        return export(self.layout, self._committer.manifest, images, to)
+        return export(self.layout, self._committer.documents, images, to)
 
     # what failed tests had
 
@@ -255,9 +259,13 @@ class Provisioner:
         """The tests whose containers are saved, the latest first."""
         return self._saver.store.list()
 
+    def find_saved(self, text: str) -> SavedTest:
+        """The saved test whose id begins with *text*; `ContainerNotFoundError` where there is none, or several."""
+        return self._saver.store.find(text)
+
     def forget_saved(self, saved: SavedTest | str) -> None:
-        """Drop a saved test, given by the beginning of its id, and its images; `ContainerNotFoundError` for none."""
-        self._saver.forget(self._saver.store.find(saved) if isinstance(saved, str) else saved)
+        """Drop a saved test, which may be given by the beginning of its id, and its images."""
+        self._saver.forget(self.find_saved(saved) if isinstance(saved, str) else saved)
 
     def run_saved(self, saved: SavedTest | str, name: str | None = None, *, start: bool = True) -> dict[str, Container]:
         """New containers of all that *saved*'s test had, as they were, by name; the one called *name* first.
@@ -265,7 +273,7 @@ class Provisioner:
         They are in one private group. Their commands are started and not waited for. What had ended, or ends at once,
         is a container in which something only waits: `Container.is_stand_in`. Mounts without a source are left out.
         """
-        test = self._saver.store.find(saved) if isinstance(saved, str) else saved
+        test = self.find_saved(saved) if isinstance(saved, str) else saved
         first = test.container(name) if name else None
         every = sorted(test.containers, key=lambda each: each is not first)
         group = uuid.uuid4().hex
@@ -289,6 +297,8 @@ class Provisioner:
 
     def _saved_image(self, saved: SavedContainer) -> Image:
         privileged = bool(saved.spec["privileged"])
+        if saved.reference not in {each.reference for each in self.images()}:
+            raise ImageNotCachedError(f"the image of saved container {saved.name} has been removed: {saved.reference}")
         return replace(self.pull(saved.reference, privileged=privileged), privileged=privileged)
 
     @property

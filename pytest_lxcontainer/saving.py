@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from .commit import Committer, Note
 from .container.record import spec_of
 from .container.spec import ContainerSpec
-from .errors import StoreError
+from .errors import InvalidSettingsError, StoreError
 from .image import Image, Platform
 from .store.images import ImageStore
 from .store.lock import locked, pulling
@@ -47,6 +47,8 @@ class Saver:
 
     def save(self, test: str, containers: Sequence[Container], reason: str) -> SavedTest:
         """Make an image of each of *containers*, and record them together; nothing is left where one cannot be had."""
+        if not containers:
+            raise InvalidSettingsError(f"{test} has no containers to save")
         with pulling(self._layout):
             with locked(self._layout.lock("saved")):
                 saved_id = self.store.new_id()

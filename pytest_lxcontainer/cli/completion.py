@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .grammar import Commands
 
-_KINDS = {"CONTAINER": "containers", "CONTAINER ...": "containers", "ID": "containers", "IMAGE": "images"}
+_KINDS = {
+    "CONTAINER": "containers",
+    "CONTAINER ...": "containers",
+    "ID": "containers",
+    "ID|REF": "containers",
+    "IMAGE": "images",
+}
 """What may be put in place of a positional argument's name; of all others, files."""
 
 _BASH = """\
@@ -154,10 +160,11 @@ def _subparsers(parser: argparse.ArgumentParser) -> argparse._SubParsersAction[a
 
 
 def _containers() -> Iterator[str]:
-    from .found import running_containers
+    from .found import running_containers, saved_tests
 
     with running_containers() as running:
         yield from (name for each in running.list() for name in (each.name, each.id))
+    yield from (test.id for test in saved_tests())
 
 
 def _images() -> Iterator[str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .found import awake, found_anything, running_containers
+from .found import awake, running_containers, saved_test
 
 if TYPE_CHECKING:
-    from ..container.container import Container
+    from ..running import Running
     from ..store.saved import SavedTest
     from .grammar import Commands
 
@@ -33,32 +34,39 @@ def add_to(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Open it; returns what it ended with."""
-    from ..store.saved import SavedTest
-
+    saved = saved_test(options.id)
+    if saved is not None:
+        return _enter_saved(saved, options)
+    if options.name:
+        options.usage_error("NAME is for the containers of a saved test")
     with running_containers() as running:
-        found = found_anything(running, options.id)
-        if isinstance(found, SavedTest):
-            return _enter_saved(found, options)
-        if options.name:
-            options.usage_error("NAME is for saved tests; the container is named by its ID already")
-        with awake(running, running.peers(found)):
-            return _enter(running.container(found), options.user)
+        return _enter_container(running, options)
+
+
+def _enter_container(running: Running, options: argparse.Namespace) -> int:
+    found = running.find(options.id)
+    with awake(running, running.peers(found)):
+        _tell(f"In container {found.name} of {found.spec.image}; leave it with Ctrl-D or exit.")
+        return running.container(found).shell(user=options.user)
 
 
 def _enter_saved(saved: SavedTest, options: argparse.Namespace) -> int:
-    """Run all that the test had, for as long as a shell in one of them lasts."""
+    """Run all containers of *saved* for as long as the shell in one of them lasts."""
     from ..provision import Provisioner
     from ..settings import Settings
 
-    with Provisioner(Settings.from_environment()) as provisioner:
+    with Provisioner(replace(Settings.from_environment(), pull="never", lock=None, lock_update=False)) as provisioner:
         containers = provisioner.run_saved(saved, options.name)
-        return _enter(next(iter(containers.values())), options.user)
+        name, container = next(iter(containers.items()))
+        _tell(f"In container {name} of {saved.test}, as it was saved; leave it with Ctrl-D or exit.")
+        if len(containers) > 1:
+            _tell(f"Beside it: {', '.join(list(containers)[1:])}.")
+        for each, made in containers.items():
+            if made.is_stand_in:
+                _tell(f"The command of {each} is not running: it had ended, or ended again at once.")
+        return container.shell(user=options.user)
 
 
-def _enter(container: Container, user: str | None) -> int:
+def _tell(text: str) -> None:
     if sys.stdin.isatty():
-        where = f"In container {container.name} of {container.image.title}"
-        print(f"{where}; leave it with Ctrl-D or exit.", file=sys.stderr)
-        if container.is_stand_in:
-            print("Its own command has ended; in its place something only waits.", file=sys.stderr)
-    return container.shell(user=user)
+        print(text, file=sys.stderr)

@@ -33,20 +33,20 @@ def found_container(text: str) -> Iterator[Container]:
         yield running.container(running.find(text))
 
 
-def found_anything(running: Running, text: str) -> Listed | SavedTest:
-    """The container that *text* names, or the saved test; `ContainerNotFoundError` where there is neither."""
-    from ..errors import ContainerNotFoundError
+def saved_tests() -> list[SavedTest]:
+    """The failed tests whose containers are saved in the store that the environment names, the latest first."""
+    from ..settings import Settings
+    from ..store.layout import Layout
     from ..store.saved import SavedStore
 
-    try:
-        return running.find(text)
-    except ContainerNotFoundError as no_container:
-        if no_container.details:  # there are several
-            raise
-        try:
-            return SavedStore(running.layout).find(text)
-        except ContainerNotFoundError as no_test:
-            raise (no_test if no_test.details else no_container) from None
+    return SavedStore(Layout(Settings.from_environment().store)).list()
+
+
+def saved_test(text: str) -> SavedTest | None:
+    """The one whose id begins with *text*; `ContainerNotFoundError` where there are several."""
+    from ..store.saved import chosen
+
+    return chosen(saved_tests(), text)
 
 
 @contextmanager

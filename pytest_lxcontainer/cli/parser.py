@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 from importlib import metadata
 
+from .commit import add_to as add_commit
 from .completion import add_to as add_completion
 from .cp import add_to as add_cp
 from .diff import add_to as add_diff
 from .doctor.command import add_to as add_doctor
 from .enter import add_to as add_enter
 from .exec import add_to as add_exec
+from .export import add_to as add_export
 from .grammar import CommandParser
 from .images import add_to as add_images
 from .inspect import add_to as add_inspect
@@ -36,7 +38,7 @@ environment, as the options of pytest:
 
 _COMMANDS = (
     add_run, add_exec, add_enter, add_ps, add_logs, add_stop, add_rm,
-    add_inspect, add_stats, add_diff, add_cp,
+    add_inspect, add_stats, add_diff, add_cp, add_commit, add_export,
     add_pull, add_images, add_rmi, add_prune,
     add_doctor, add_completion,
 )  # fmt: skip

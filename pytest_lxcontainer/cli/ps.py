@@ -9,11 +9,11 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .found import running_containers
+from .found import running_containers, saved_tests
 from .table import age, print_table
 
 if TYPE_CHECKING:
-    from ..store.saved import SavedTest
+    from ..store.saved import SavedContainer, SavedTest
     from ..supervisor.record import Listed
     from .grammar import Commands
 
@@ -40,16 +40,14 @@ def add_to(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the containers, the one that was made last, first."""
-    from ..store.saved import SavedStore
-
     with running_containers() as running:
         records = [described(each) for each in running.list() if options.all or _runs(each)]
-        if options.all:
-            records += map(described_test, SavedStore(running.layout).list())
+    if options.all:
+        records += [described_saved(test, each) for test in saved_tests() for each in test.containers]
     if options.json:
         print(json.dumps(records, indent=2))
     elif options.quiet:
-        print("".join(f"{record['id']}\n" for record in records), end="")
+        print("".join(f"{each}\n" for each in dict.fromkeys(record["id"] for record in records)), end="")
     else:
         print_table(*listed(records, time.time(), width=None if options.no_trunc else _COMMAND_WIDTH))
     return 0
@@ -76,30 +74,30 @@ def described(each: Listed) -> dict[str, Any]:
         "started": record.started or None,
         "ended": record.ended or None,
         "kept": record.kept or None,
+        "saved": None,
         "test": record.test or _test_of(each),
         "run": each.run_id,
     }
 
 
-def described_test(saved: SavedTest) -> dict[str, Any]:
-    """A saved test, in the same words: *name* is those of all its containers, and nothing of it runs."""
-    names = dict.fromkeys(each.name for each in saved.containers)
-    images = dict.fromkeys(each.image for each in saved.containers)
+def described_saved(test: SavedTest, each: SavedContainer) -> dict[str, Any]:
+    """The same of a container that was saved, with what it was then; the id is its test's."""
     return {
-        "id": saved.id,
-        "name": ",".join(names),
-        "image": ",".join(images),
-        "command": [],
-        "state": "SAVED",
-        "exit_code": None,
-        "reason": saved.reason,
+        "id": test.id,
+        "name": each.name,
+        "image": each.image,
+        "command": list(each.spec["command"]),
+        "state": each.state,
+        "exit_code": each.exit_code,
+        "reason": each.reason,
         "ips": [],
         "pid": None,
-        "created": saved.saved_at,
+        "created": test.saved_at,
         "started": None,
         "ended": None,
-        "kept": saved.saved_at,
-        "test": saved.test,
+        "kept": None,
+        "saved": test.saved_at,
+        "test": test.test,
         "run": None,
     }
 
@@ -131,10 +129,11 @@ def shortened(text: str, width: int | None) -> str:
 
 
 def status(record: dict[str, Any], now: float) -> str:
-    """As Docker words it: ``Up 3 minutes``, ``Exited (1) 2 hours ago``; ``Kept 2 hours ago`` for a failed test's."""
+    """As Docker words it: ``Up 3 minutes``, ``Exited (1) 2 hours ago``; a failed test's is ``Kept`` or ``Saved``."""
+    if record["saved"]:
+        return f"Saved {age(now - record['saved'])} ago"
     if record["kept"]:
-        word = "Saved" if record["state"] == "SAVED" else "Kept"
-        return f"{word} {age(now - record['kept'])} ago"
+        return f"Kept {age(now - record['kept'])} ago"
     if record["state"] in _RUNNING and record["started"]:
         paused = " (Frozen)" if record["state"] == "FROZEN" else ""
         return f"Up {age(now - record['started'])}{paused}"

@@ -94,8 +94,9 @@ def attach(backend: Backend, name: str, spec: ContainerSpec, stdio: Stdio) -> in
                 relay.keep(command)
                 copy_size(command, stdio.stdout, stdio.stdin)
                 show(relay, command, stdio, raw)
-            elif command is not None:
-                _feed_and_signal(relay, backend, name, command, stdio.stdin)
+            elif not spec.tty:
+                _pass_signals(relay, backend, name)
+                _feed(relay, backend, name, command, stdio.stdin)
             relay.follow(log, stdio.stdout)
             relay.run()
     except BrokenPipeError:
@@ -105,12 +106,16 @@ def attach(backend: Backend, name: str, spec: ContainerSpec, stdio: Stdio) -> in
     return _exit_code(backend, name)
 
 
-def _feed_and_signal(relay: Relay, backend: Backend, name: str, command: int, stdin: int | None) -> None:
-    """Pass on to a command without a terminal what comes from *stdin*, and what is to interrupt or end it."""
-    if stdin is None:
-        os.close(command)
-    else:
+def _feed(relay: Relay, backend: Backend, name: str, command: int | None, stdin: int | None) -> None:
+    """Pass on to a command without a terminal, at *command* if anything can be, what comes from *stdin*."""
+    if command is not None and stdin is not None:
         relay.feed(stdin, command, is_terminal=False, at_end=partial(_unless_ended, backend.close_stdin, name))
+    elif command is not None:
+        os.close(command)
+
+
+def _pass_signals(relay: Relay, backend: Backend, name: str) -> None:
+    """Pass on what is to interrupt or end a command without a terminal."""
     for number in (signal.SIGINT, signal.SIGTERM):
         relay.on_signal(number, partial(_unless_ended, backend.signal, name, number))
 

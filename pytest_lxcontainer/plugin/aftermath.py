@@ -117,13 +117,15 @@ class Aftermath:
         return {id(each): self._way(provisioner.id_of(each)) for each in containers}
 
     def _save(self, test: str, containers: Sequence[Container]) -> dict[int, Way]:
+        if not containers:
+            return {}
         try:
             saved = provisioner_of(self._config).save(test, containers)
         except Exception as error:  # a report must not fail where its subject did
             return {id(each): {"not_kept": f"not saved: {error}"} for each in containers}
         several = len(containers) > 1
         pairs = zip(containers, saved.containers, strict=True)
-        return {id(each): self._way(saved.id, as_saved.name if several else "") for each, as_saved in pairs}
+        return {id(each): self._way(saved.id, made.name if several else "") for each, made in pairs}
 
     def _way(self, *words: str) -> Way:
         """What to paste into a shell: with the store, where it is not the one that the command would look into."""

@@ -5,6 +5,7 @@ A report's attribute ``lxcontainer`` is a list of these, one for each container;
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,6 +22,7 @@ Evidence = dict[str, Any]
 ATTRIBUTE = "lxcontainer"
 """Of a `pytest.TestReport`: the list of `Evidence`."""
 
+_SURROGATES = re.compile("[\ud800-\udfff]")
 _THREADS = 4
 
 
@@ -185,7 +187,7 @@ def _command(ran: Ran) -> Evidence:
 def _plain(value: Any) -> Any:
     """*value* as execnet and JSON take it: names of files need not be UTF-8, and make surrogates."""
     if isinstance(value, str):
-        return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace") if not value.isascii() else value
+        return value if value.isascii() else _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", value)
     if isinstance(value, list):
         return [_plain(each) for each in value]
     if isinstance(value, dict):

@@ -107,12 +107,10 @@ class SavedStore:
 
     def find(self, text: str) -> SavedTest:
         """The one whose id begins with *text*, or raise `ContainerNotFoundError` where there is none, or several."""
-        begins = len(text) >= _SHORTEST_ID
-        found = [each for each in self.list() if each.id == text or (begins and each.id.startswith(text))]
-        if len(found) == 1:
-            return found[0]
-        what = f"{text!r} is the beginning of several saved tests' ids" if found else f"no such saved test: {text}"
-        raise ContainerNotFoundError(what, details="\n".join(f"{each.id}  {each.test}" for each in found))
+        found = chosen(self.list(), text)
+        if found is None:
+            raise ContainerNotFoundError(f"no such saved test: {text}")
+        return found
 
     def remove(self, saved: SavedTest) -> None:
         """Forget *saved*; what its images have goes when these are forgotten."""
@@ -123,6 +121,18 @@ class SavedStore:
     def _all(self) -> Sequence[SavedTest]:
         found = filter(None, map(_read, self._layout.saved_dir.glob("*.json")))
         return sorted(found, key=lambda each: (each.saved_at, each.id), reverse=True)
+
+
+def chosen(tests: Sequence[SavedTest], text: str) -> SavedTest | None:
+    """The one of *tests* whose id begins with *text*; `ContainerNotFoundError` where there are several."""
+    begins = len(text) >= _SHORTEST_ID
+    found = [each for each in tests if each.id == text or (begins and each.id.startswith(text))]
+    if len(found) > 1:
+        lines = "\n".join(f"{each.id}  {each.test}" for each in found)
+        raise ContainerNotFoundError(
+            f"{text!r} is the beginning of the ids of {len(found)} saved tests", details=lines, hint="give a whole id"
+        )
+    return found[0] if found else None
 
 
 def saved_name(saved_id: str, container: str) -> Reference:

@@ -85,7 +85,8 @@ def test_settings_are_those_of_the_options(lxcontainer: Command, tmp_path: Path)
     shown = lxcontainer(
         "run", "--rm", "-e", "A=1", "--env", "B=two words", "-w", "/tmp", "-u", "5:6", "--name", "box",
         "-v", f"{tmp_path}:/mnt:ro", "--tmpfs", "/scratch", "--entrypoint", "sh", "busybox", "-c",
-        "echo $A $B; pwd; id -u; id -g; hostname; cat /mnt/note; grep -c ' /scratch tmpfs' /proc/mounts; touch /mnt/x || true",
+        "echo $A $B; pwd; id -u; id -g; hostname; cat /mnt/note; grep -c ' /scratch tmpfs' /proc/mounts; "
+        "touch /mnt/x || true",
     )  # fmt: skip
     assert shown.splitlines()[:7] == ["1 two words", "/tmp", "5", "6", "box", "from the host", "1"]
 

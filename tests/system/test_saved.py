@@ -12,8 +12,9 @@ import pytest
 
 from pytest_lxcontainer import Container, Limits, PrivateNetwork, Provisioner, Settings, wait
 from pytest_lxcontainer.container.stand_in import write_program
-from pytest_lxcontainer.errors import ContainerNotFoundError, LxContainerError
+from pytest_lxcontainer.errors import ContainerNotFoundError, ImageNotCachedError, LxContainerError
 from pytest_lxcontainer.store import saved as saved_store
+from pytest_lxcontainer.store.prune import forget
 from pytest_lxcontainer.store.saved import SavedTest
 
 from .conftest import BUSYBOX, Runner
@@ -234,6 +235,14 @@ with Provisioner(Settings(store=Path(sys.argv[1]), pull="never")) as provisioner
         for _ in range(3):
             print(provisioner.save(sys.argv[2], [box]).id)
 """
+
+
+def test_one_whose_image_was_removed_says_so(run: Runner, provisioner: Provisioner, later: Provisioner) -> None:
+    saved = provisioner.save(TEST, [run()])
+    records = [each for each in provisioner.images() if each.reference == saved.containers[0].reference]
+    forget(provisioner.layout, provisioner._sandboxes.sandbox(), records)
+    with pytest.raises(ImageNotCachedError, match="has been removed"):
+        later.run_saved(saved)
 
 
 def test_several_processes_save_at_once(provisioner: Provisioner, later: Provisioner) -> None:

@@ -5,6 +5,7 @@ https://github.com/opencontainers/image-spec/blob/main/image-layout.md
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -47,18 +48,27 @@ def write_layout(path: Path, images: Sequence[Outgoing], blobs: Blobs) -> None:
     What is there under the same name is replaced; the index, by which all else is found, is written last. Of a failure
     nothing is left. Raises `ExportError` for a directory that is something else, `CorruptImageError`.
     """
-    if path.exists():
-        _add(path, images, blobs)
+    if not path.exists() and _make(path, images, blobs):
         return
+    _add(path, images, blobs)
+
+
+def _make(path: Path, images: Sequence[Outgoing], blobs: Blobs) -> bool:
+    """Make a whole layout by another name; false where somebody else has made one at *path* meanwhile."""
     temporary = temporary_beside(path)
     try:
         with writing(path):
             temporary.mkdir()
             _add(temporary, images, blobs)
-            temporary.rename(path)
-    except BaseException:
+            try:
+                temporary.rename(path)
+            except OSError as error:
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                    raise
+                return False
+    finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise
+    return True
 
 
 def _add(path: Path, images: Sequence[Outgoing], blobs: Blobs) -> None:

@@ -169,7 +169,6 @@ def test_an_empty_directory_becomes_a_layout(where: Path) -> None:
 
 
 def test_several_writers_of_one_layout_wait_for_one_another(where: Path) -> None:
-    (where / "layout").mkdir()
     write_one: Callable[[int], None] = lambda number: write(  # noqa: E731 - a thread's work
         to("oci", where / "layout"), [going(APP, f"t{number}")], Kept(APP)
     )
