@@ -121,6 +121,8 @@ class Summary(Times):
             verbose = self._config.get_verbosity() > 1
             for line in listed(self._record.shown(), self._count, verbose=verbose):
                 terminalreporter.write_line(line)
+            for worker in self._record.crashed:
+                terminalreporter.write_line(f"({worker} crashed: what it did in its last test is not known.)")
         if self._said:
             terminalreporter.write_sep("-", self._said)
 

@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -77,10 +78,16 @@ class Chromium:
         self.close()
 
     def close(self) -> None:
-        """End it, with all its processes."""
+        """End it, with all its processes: by itself, so that it waits for those it has started."""
+        with suppress(ChromiumError, OSError):
+            self._session = ""
+            self.ask("Browser.close")
+        try:
+            self._process.wait(_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
         os.close(self._input)
-        os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
         os.close(self._output)
 
     def _first_page(self) -> str:

