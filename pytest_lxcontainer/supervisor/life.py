@@ -56,11 +56,9 @@ class Life:
     """A container's state and everything on the host that is its own."""
 
     def __init__(self, name: str, spec: ContainerSpec, reserved: Reserved, means: Means) -> None:
-        self.name = name
-        self.spec = spec
+        self.name, self.spec = name, spec
         self.host = host = means.host
-        self.directory = reserved.directory
-        self.files = reserved.files
+        self.directory, self.files = reserved.directory, reserved.files
         self.idmap = reserved.idmap
         self.address, self.creator = reserved.address, reserved.creator
         self.exit_code: int | None = None
