@@ -130,7 +130,8 @@ class _Learnt:
         from ..container.snapshots import changes_of
 
         nothing: dict[str, Any] = {"changes": [], "left_out": 0, "complete": False}
-        if self._container.remains is not None:
+        is_gone = self._container.remains is not None
+        if is_gone:
             found = nothing
         else:
             found = self.try_to("its files", lambda: changes_of(self._container, detail.bounds), nothing)
@@ -138,6 +139,7 @@ class _Learnt:
             "changes": [_change(each, detail) for each in found["changes"]],
             "changes_left_out": found["left_out"],
             "changes_complete": found["complete"],
+            "is_gone": is_gone,
         }
 
 

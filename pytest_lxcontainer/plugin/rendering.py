@@ -119,6 +119,8 @@ def _ends(output: str, whole: bool, most: int = 5) -> list[str]:
 
 
 def _changes(evidence: Mapping[str, Any]) -> Iterator[str]:
+    if evidence["is_gone"]:
+        yield "changed files: not known, since it is gone"
     if not evidence["changes"]:
         return
     yield "changed files:"

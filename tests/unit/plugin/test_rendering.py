@@ -33,6 +33,7 @@ def evidence(**values: Any) -> dict[str, Any]:
         "changes": [],
         "changes_left_out": 0,
         "changes_complete": True,
+        "is_gone": False,
         "memory_peak": None,
         "cpu_time": None,
         "problems": [],
@@ -176,6 +177,10 @@ def test_files_are_told_by_kind_and_size() -> None:
 
 def test_what_is_not_known_says_why() -> None:
     assert "not known: its files: the supervisor is gone" in lines(problems=["its files: the supervisor is gone"])
+
+
+def test_of_what_is_gone_files_are_not_known() -> None:
+    assert "changed files: not known, since it is gone" in lines(is_gone=True, changes_complete=False)
 
 
 def test_the_whole_has_its_id_and_addresses() -> None:
