@@ -272,12 +272,11 @@ def test_a_thousand_tests_load_at_once(chromium: Chromium, tmp_path: Path) -> No
     path = tmp_path / "report.html"
     write(path, model_of(made_up(1000, workers=4, failures=20), title="project", arguments=[]))
     assert path.stat().st_size < 3_000_000
-    taken = []
-    # Others may use the processors meanwhile: it is how fast it can be that counts.
-    for _ in range(5):
-        chromium.open(path)
-        taken.append(chromium.run("performance.getEntriesByType('navigation')[0].loadEventEnd"))
-    assert min(taken) < 1000  # ms
+    chromium.open(path)
+    # Half a second where nobody else uses the processors; a page that hangs takes minutes.
+    assert chromium.run("performance.getEntriesByType('navigation')[0].loadEventEnd") < 20_000  # ms
+    # Not everything at once: what is not to be seen yet is made when it is scrolled to, or asked for.
+    assert chromium.run("document.querySelectorAll('*').length") < 30_000
     assert "1,000" in text_of(chromium, "#tests h2")
 
 
@@ -302,4 +301,5 @@ def test_zooming_a_thousand_containers_is_fluent(show: Show) -> None:
         }
         return taken;
     }""")
-    assert sorted(taken)[len(taken) // 2] < 250  # ms for two frames, whatever else the processors do
+    # Some ten ms for two frames where nobody else uses the processors; what draws all of it anew takes seconds.
+    assert sorted(taken)[len(taken) // 2] < 2_000
