@@ -95,10 +95,8 @@ def add_to(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the script; or, as the scripts ask, the names that there are."""
-    from .parser import parser
-
     if options.shell in ("bash", "zsh"):
-        print((bash if options.shell == "bash" else zsh)(parser()), end="")
+        print((bash if options.shell == "bash" else zsh)(options.parser), end="")
     else:
         print("".join(f"{name}\n" for name in (_containers if options.shell == "containers" else _images)()), end="")
     return 0

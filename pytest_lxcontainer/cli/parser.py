@@ -58,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
     commands = main.add_subparsers(metavar="COMMAND", required=True, parser_class=CommandParser)
     for add_to in _COMMANDS:
         add_to(commands)
+    main.set_defaults(parser=main)
     return main
 
 
