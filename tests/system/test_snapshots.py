@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pickle
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pytest_lxcontainer import Container, Provisioner, Settings, wait
+from pytest_lxcontainer.container.snapshots import changes_of
 from pytest_lxcontainer.errors import (
     DestroyedError,
     InvalidSettingsError,
@@ -430,3 +432,22 @@ class TestRestore:
         with pytest.raises(SnapshotNotFoundError, match="its snapshots: with-users, snapshot2"):
             box.diff("seeded")
         assert box.running
+
+
+def test_changes_of_a_hostile_container_are_told_in_time(run: Runner) -> None:
+    box = run("busybox", ["sleep", "1000"])
+    box.check_output(
+        "mkdir /w && cd /w && mkfifo fifo && ln -s /etc/shadow link && ln -s / absolute && truncate -s 100G huge"
+        " && mkdir many && cd many && seq 20000 | xargs touch && cd .. && mkdir deep && cd deep"
+        " && for n in $(seq 200); do mkdir d && cd d; done",
+        user="root",
+    )
+    for _ in ("running", "stopped"):
+        begin = time.monotonic()
+        found = changes_of(box, {"seconds": 5, "crowd": 0, "lines": 5000, "texts": 5000})
+        assert time.monotonic() - begin < 10
+        told = {each["path"]: each for each in found["changes"]}
+        assert {told[f"/w/{name}"]["after"] for name in ("absolute", "fifo", "huge", "link")} == {None}
+        assert told["/w/huge"]["size"] == 100 << 30
+        assert not found["complete"]
+        box.stop()
