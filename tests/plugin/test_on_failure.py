@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -70,6 +71,29 @@ def test_the_line_to_paste_is_as_short_as_can_be(kept: Kept, monkeypatch: pytest
     result = kept.run("--lxc-on-failure=keep", test_it=FAILS)
     (found,) = kept.list()
     result.stdout.fnmatch_lines([f"lxcontainer enter {found.id}"])
+
+
+def test_files_for_machines_have_the_line_too(kept: Kept) -> None:
+    kept.run("--lxc-on-failure=keep", "--junit-xml=out.xml", test_it=FAILS)
+    (found,) = kept.list()
+    tree = ElementTree.parse(kept.inner.path / "out.xml")
+    values = [each.get("value") for each in tree.iter("property") if each.get("name") == "lxcontainer.busybox.kept"]
+    assert values == [f"LXCONTAINER_STORE={kept.store} lxcontainer enter {found.id}"]
+
+
+def test_what_cannot_be_kept_fails_no_run(kept: Kept) -> None:
+    test = """
+        import os, signal
+        def test_it(container, _lxc_provisioner):
+            run = _lxc_provisioner.layout.runs_dir / _lxc_provisioner.identity.run_id
+            os.kill(int((run / "supervisor").read_text().split(":")[0]), signal.SIGKILL)
+            assert False
+        def test_passes(): pass
+    """
+    result = kept.run("--lxc-on-failure=keep", test_it=test)
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["lxc notice: container busybox of test_it.py::test_it: *"])
+    kept.run(test_it="def test_passes(container): pass").assert_outcomes(passed=1)
 
 
 def test_ps_lists_it_with_test_and_age_until_it_is_removed(kept: Kept) -> None:

@@ -350,27 +350,6 @@ def test_a_report_is_made_without_the_supervisor_too(inner: Inner) -> None:
     inner.run("--lxc-image=busybox", test_it="def test_it(container): pass").assert_outcomes(passed=1)
 
 
-def test_who_keeps_containers_is_asked_before_they_are_told_of(inner: Inner) -> None:
-    conftest = """
-        from pytest_lxcontainer.plugin.report import keep_with
-
-        def keep(item, report, containers, evidence):
-            for container, each in zip(containers, evidence):
-                each["kept"] = f"{container.id}@{item.name}"
-            return "to be pasted"
-
-        def pytest_configure(config):
-            keep_with(config, keep)
-    """
-    result = inner.run(
-        conftest=dedent(TELLS) + dedent(conftest) + dedent(SPEAKS), test_it="def test_it(own, shared): assert 0"
-    )
-    result.assert_outcomes(failed=1)
-    assert lines(result).count("to be pasted") == 1
-    result.stdout.fnmatch_lines(["*- lxc container own *", "log:", "this is the console", "to be pasted"])
-    assert sorted(each["kept"] for each in told(inner)) == ["own-2@test_it", "shared-1@test_it"]
-
-
 def cases(inner: Inner) -> list[ElementTree.Element]:
     """The test cases of the JUnit file."""
     return list(ElementTree.parse(inner.path / "out.xml").getroot().iter("testcase"))
