@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from .found import running_containers, saved_test
+from .naming import naming
 from .provisioning import provisioner_of_commands
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def add_to(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write it, and print what names each image there."""
-    with provisioner_of_commands() as provisioner, running_containers() as running:
+    with provisioner_of_commands() as provisioner, running_containers() as running, naming(options.image):
         for named in provisioner.export(_found(provisioner, running, options.image), options.destination):
             print(named)
         for notice in provisioner.notices:

@@ -6,6 +6,8 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from .naming import naming
+
 if TYPE_CHECKING:
     from ..image import Image
     from .grammar import Commands
@@ -32,11 +34,12 @@ def run(options: argparse.Namespace) -> int:
     from ..progress import Drawing, can_draw
     from ..provision import Provisioner
 
-    references = [parse_name(text) for text in options.references]
+    references = [(text, parse_name(text)) for text in options.references]
     with Provisioner(watch=Drawing(_STDERR) if can_draw(_STDERR) else None) as provisioner:
         try:
-            for reference in references:
-                print(told(provisioner.pull(reference)), flush=True)
+            for text, reference in references:
+                with naming(text):
+                    print(told(provisioner.pull(reference)), flush=True)
         finally:
             for notice in provisioner.notices:
                 print(f"notice: {notice}", file=sys.stderr)

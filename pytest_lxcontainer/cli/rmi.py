@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import ImageNotCachedError, InvalidReferenceError
+from .naming import no_image
 
 if TYPE_CHECKING:
     from ..store.blobs import BlobStore
@@ -61,7 +62,7 @@ def named(text: str, records: Sequence[ImageRecord], blobs: BlobStore) -> list[I
     if not found and len(text) >= _MIN_ID:
         found = [each for each in records if _has_id(described(each, blobs)["image_id"], text)]
     if not found:
-        raise ImageNotCachedError(f"no such image: {text}", hint="the store has what this prints: lxcontainer images")
+        raise ImageNotCachedError(no_image(text), hint="the store has what this prints: lxcontainer images")
     return found
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidSettingsError, LxContainerError
 from .exec import add_env_option, add_terminal_options
+from .naming import naming
 from .words import checked, pair, size
 
 if TYPE_CHECKING:
@@ -96,15 +98,16 @@ def _made(provisioner: Provisioner, options: argparse.Namespace) -> Container:
     """The container, before its start; it goes with this process only if it is to be removed when that is done."""
     if options.name:
         _check_name(provisioner, options.name)
-    container = provisioner.clone(
-        options.image,
-        options.command or None,
-        name=options.name,
-        group=GROUP,
-        tty=options.tty,
-        stdin=options.interactive or not options.tty,
-        **_settings(options),
-    )
+    with naming(options.image):
+        container = provisioner.clone(
+            options.image,
+            options.command or None,
+            name=options.name,
+            group=GROUP,
+            tty=options.tty,
+            stdin=options.interactive or not options.tty,
+            **_settings(options),
+        )
     if options.detach or not options.rm:
         provisioner.let_stay(container, is_removed=options.rm)
     return container
@@ -143,9 +146,10 @@ def _followed(container: Container, options: argparse.Namespace) -> int:
 
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
+    terminal = {"TERM": os.environ["TERM"]} if options.tty and os.environ.get("TERM") else {}
     limits = {"memory": options.memory, "cpus": options.cpus, "pids": options.pids_limit}
     return {
-        "env": dict(each for each in options.env if each),
+        "env": {**terminal, **dict(each for each in options.env if each)},
         "mounts": options.volume,
         "tmpfs": options.tmpfs,
         "cwd": options.workdir,

@@ -137,7 +137,7 @@ def test_one_that_is_killed_takes_its_container_along_with_rm(lxcontainer: Comma
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["nosuchimage"], 125, "nosuchimage"),
+        (["nosuchimage"], 125, "No image named 'nosuchimage'"),
         (["busybox", "nosuchprogram"], 127, "there is no nosuchprogram in the image"),
         (["busybox", "/etc/passwd"], 126, "not executable"),
         (["-u", "nobodyhere", "busybox", "true"], 125, "nobodyhere"),

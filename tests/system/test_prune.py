@@ -99,14 +99,14 @@ def test_rmi_takes_the_id_that_images_prints(
     pull(own, registry, "one")
     image_id = lxcontainer("images").splitlines()[1].split()[2]
     assert lxcontainer("rmi", image_id).startswith("Untagged: ")
-    assert f"no such image: {image_id}" in lxcontainer("rmi", image_id, code=1)
+    assert f"No image named '{image_id}'" in lxcontainer("rmi", image_id, code=1)
 
 
 def test_rmi_of_an_unknown_image_removes_nothing(
     own: Settings, registry: FakeRegistry, lxcontainer: Callable[..., str]
 ) -> None:
     one = pull(own, registry, "one")
-    assert "no such image: nothing" in lxcontainer("rmi", f"{registry.host}/one:1", "nothing", code=1)
+    assert "No image named 'nothing'" in lxcontainer("rmi", f"{registry.host}/one:1", "nothing", code=1)
     assert all(path.is_dir() for path in one)
 
 
