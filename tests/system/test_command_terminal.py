@@ -137,3 +137,15 @@ def test_enter_runs_what_was_saved(lxcontainer: Command, talk: Talk, tmp_path: P
 
 def test_enter_refuses_what_is_not_there(lxcontainer: Command) -> None:
     assert "no such container: nosuch" in lxcontainer.fails("enter", "nosuch")
+
+
+def test_colours_are_for_a_terminal_alone(lxcontainer: Command, talk: Talk) -> None:
+    person = talk("images")
+    person.expect(r"\x1b\[1mREPOSITORY .*SIZE\x1b\[0m\r\n")
+    assert person.leaves() == 0
+    assert lxcontainer("images").startswith("REPOSITORY ")
+    lxcontainer.environment["NO_COLOR"] = "1"
+    plain = talk("images")
+    plain.expect(r"(.)EPOSITORY ")
+    assert plain.match[1] == "R"
+    assert plain.leaves() == 0 and "\x1b" not in plain.before
