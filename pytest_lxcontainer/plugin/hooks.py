@@ -10,7 +10,6 @@ import pytest
 from .aftermath import close_aftermath
 from .choice import is_parametrized, made_by_lxc_container, marked, name_of_param, note_item
 from .images import check_options, prepare_worker, take_over
-from .junit import register
 from .options import chosen_images
 from .provisioning import begin, close
 from .reset import reset_for
@@ -27,7 +26,10 @@ _MARKER = (
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker, and what adds to JUnit files."""
     config.addinivalue_line("markers", _MARKER)
-    register(config)
+    if config.getoption("xmlpath", None):
+        from .junit import register  # few runs write one
+
+        register(config)
     config.stash[RUN] = SharedRun.of(config)
     note_times(config)
     offer_shell(config)

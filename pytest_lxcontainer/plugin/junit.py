@@ -21,8 +21,8 @@ _NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def register(config: pytest.Config) -> None:
-    """See to JUnit files if one is to be written, by this process."""
-    if config.getoption("xmlpath", None) and not hasattr(config, "workerinput"):
+    """See to the JUnit file that is to be written, if this process does that."""
+    if not hasattr(config, "workerinput"):
         config.pluginmanager.register(_Output(config), "lxcontainer-junit")
 
 
