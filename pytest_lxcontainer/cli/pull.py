@@ -7,12 +7,11 @@ import sys
 from typing import TYPE_CHECKING
 
 from .naming import naming
+from .provisioning import provisioner_of_commands
 
 if TYPE_CHECKING:
     from ..image import Image
     from .grammar import Commands
-
-_STDERR = 2  # where progress is drawn: what is printed may go into a file
 
 
 def add_to(commands: Commands) -> None:
@@ -31,11 +30,9 @@ def add_to(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     """Pull each reference in turn; the first that fails ends it."""
     from ..image import parse_name
-    from ..progress import Drawing, can_draw
-    from ..provision import Provisioner
 
     references = [(text, parse_name(text)) for text in options.references]
-    with Provisioner(watch=Drawing(_STDERR) if can_draw(_STDERR) else None) as provisioner:
+    with provisioner_of_commands() as provisioner:
         try:
             for text, reference in references:
                 with naming(text):

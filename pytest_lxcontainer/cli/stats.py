@@ -47,11 +47,7 @@ def run(options: argparse.Namespace) -> int:
         while True:
             time.sleep(_INTERVAL)
             now = _measured(running, options.containers)
-            records = [
-                described(each, now[each.id], before.get(each.id))
-                for each in _chosen(running, options.containers)
-                if each.id in now
-            ]
+            records = [described(*each, before.get(key)) for key, each in now.items()]
             before = now
             if options.json:
                 print(json.dumps(records, indent=2))
@@ -67,8 +63,8 @@ def _show(records: Sequence[dict[str, Any]], *, again: bool) -> None:
     print(table(_HEADINGS, [_row(each) for each in records], bold=has_colours()), flush=True)
 
 
-Sample = tuple[float, "Stats"]
-"""When (monotonic seconds), and what was measured."""
+Sample = tuple["Listed", float, "Stats"]
+"""Which container, when (monotonic seconds), and what was measured."""
 
 
 def _chosen(running: Running, names: Sequence[str]) -> list[Listed]:
@@ -78,22 +74,22 @@ def _chosen(running: Running, names: Sequence[str]) -> list[Listed]:
 
 
 def _measured(running: Running, names: Sequence[str]) -> dict[str, Sample]:
+    """A sample of each, by its id; one that ends meanwhile is an error where it was named."""
     found: dict[str, Sample] = {}
     for each in _chosen(running, names):
         try:
-            found[each.id] = (time.monotonic(), running.container(each).stats())
+            found[each.id] = (each, time.monotonic(), running.container(each).stats())
         except (ContainerError, SupervisorError):
             if names:
                 raise
     return found
 
 
-def described(listed: Listed, sample: Sample, before: Sample | None) -> dict[str, Any]:
+def described(listed: Listed, when: float, stats: Stats, before: Sample | None) -> dict[str, Any]:
     """Sizes in bytes, ``None`` for what the host does not tell or limit; *cpu_percent* of one processor."""
-    when, stats = sample
     percent = None
-    if before is not None and when > before[0]:
-        percent = 100 * (stats.cpu_time - before[1].cpu_time) / (when - before[0])
+    if before is not None and when > before[1]:
+        percent = 100 * (stats.cpu_time - before[2].cpu_time) / (when - before[1])
     networks = stats.networks.values()
     return {
         "id": listed.id,

@@ -86,7 +86,7 @@ def _plain_config(config: ImageConfig) -> dict[str, Any]:
 def _config_of(plain: Mapping[str, Any]) -> ImageConfig:
     values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()}
     check = plain["healthcheck"]
-    values["healthcheck"] = Healthcheck(**{**check, "test": tuple(check["test"])}) if check else None
+    values["healthcheck"] = Healthcheck.from_dict(check) if check else None
     values["diff_ids"] = tuple(map(Digest.parse, plain["diff_ids"]))
     values["platform"] = Platform(*plain["platform"])
     return ImageConfig(**values)

@@ -30,7 +30,7 @@ def traits_for(preparation: Preparation) -> Traits:
     check = preparation.healthcheck
     return Traits(
         Readiness(from_plain(preparation.conditions or ()), preparation.timeout),
-        healthcheck=Healthcheck(**{**check, "test": tuple(check["test"])}) if check else None,
+        healthcheck=Healthcheck.from_dict(check) if check else None,
         shell=tuple(preparation.shell),
         home=preparation.home,
     )

@@ -148,14 +148,10 @@ def read_stats(processes: Processes, cgroups: Mapping[str, Path], own: bool) -> 
 def usage_in(cgroups: Mapping[str, Path]) -> Usage:
     """What *cgroups* (by controller, ``""``: unified) of a container's own have counted: two files are read."""
     if "memory" in cgroups:
-        peak, spent = number_in(cgroups["memory"] / "memory.max_usage_in_bytes"), None
-        if "cpuacct" in cgroups:
-            spent = number_in(cgroups["cpuacct"] / "cpuacct.usage")
-        return _usage(peak, None if spent is None else spent / 1e9)
+        return _usage(number_in(cgroups["memory"] / "memory.max_usage_in_bytes"), _cpu_time_in(cgroups))
     if "" not in cgroups:
         return Usage()
-    microseconds = table_in(cgroups[""] / "cpu.stat").get("usage_usec")
-    return _usage(number_in(cgroups[""] / "memory.peak"), None if microseconds is None else microseconds / 1e6)
+    return _usage(number_in(cgroups[""] / "memory.peak"), _cpu_time_in(cgroups))
 
 
 def usage_of(processes: Processes) -> Usage:
@@ -169,13 +165,21 @@ def _usage(memory_peak: int | None, cpu_time: float | None) -> Usage:
     return Usage(None if memory_peak is None else ByteSize(memory_peak), cpu_time)
 
 
+def _cpu_time_in(cgroups: Mapping[str, Path]) -> float | None:
+    """Seconds of processor time that *cgroups* have counted: those of v1 where these count memory, else the unified."""
+    if "memory" in cgroups:
+        nanoseconds = number_in(cgroups["cpuacct"] / "cpuacct.usage") if "cpuacct" in cgroups else None
+        return None if nanoseconds is None else nanoseconds / 1e9
+    microseconds = table_in(cgroups[""] / "cpu.stat").get("usage_usec")
+    return None if microseconds is None else microseconds / 1e6
+
+
 def read_usage(processes: Processes, cgroups: Mapping[str, Path], own: bool) -> tuple[int, float]:
     """Bytes of memory, and seconds of processor time so far, of what `read_stats` measures, at a part of its cost."""
     if own and "memory" in cgroups and "cpuacct" in cgroups:
-        nanoseconds = number_in(cgroups["cpuacct"] / "cpuacct.usage") or 0
-        return number_in(cgroups["memory"] / "memory.usage_in_bytes") or 0, nanoseconds / 1e9
+        return number_in(cgroups["memory"] / "memory.usage_in_bytes") or 0, _cpu_time_in(cgroups) or 0.0
     if own and "" in cgroups and (memory := number_in(cgroups[""] / "memory.current")) is not None:
-        return memory, table_in(cgroups[""] / "cpu.stat").get("usage_usec", 0) / 1e6
+        return memory, _cpu_time_in({"": cgroups[""]}) or 0.0
     figures = _from_proc(processes)
     return figures["memory_usage"], figures["cpu_time"]
 

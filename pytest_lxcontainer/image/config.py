@@ -39,6 +39,11 @@ class Healthcheck:
     start_interval: float = 5.0
     retries: int = 3
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Healthcheck:
+        """Rebuild from what `asdict` gave, after JSON has made a list of a tuple."""
+        return cls(**{**data, "test": tuple(data["test"])})
+
     @property
     def is_enabled(self) -> bool:
         """Whether there is something to run."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from .images import uses_of
-from .options import on_failure_of, settings_of
+from .options import on_failure_of
 from .provisioning import provisioner_of
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class Aftermath:
         """What to paste into a shell: with the store, where it is not the one that the command would look into."""
         from ..provision import Settings
 
-        store = settings_of(self._config).store
+        store = provisioner_of(self._config).settings.store
         place = [] if Settings.from_environment().store == store else [f"LXCONTAINER_STORE={shlex.quote(str(store))}"]
         return {"kept": " ".join([*place, "lxcontainer enter", *filter(None, words)])}
 
