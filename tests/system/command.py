@@ -13,6 +13,9 @@ from typing import Any
 from pytest_lxcontainer.store.layout import Layout
 from pytest_lxcontainer.supervisor.keep_client import list_runs
 
+FOREVER = ("sleep", "1000")
+"""The words of a command that lasts as long as a test."""
+
 _WORDS = (sys.executable, "-m", "pytest_lxcontainer.cli")
 
 

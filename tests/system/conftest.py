@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,9 +16,12 @@ from pytest_lxcontainer.container.container import Container
 from pytest_lxcontainer.image import Digest
 from pytest_lxcontainer.provision import Provisioner, Settings, parse_mirrors
 
+from ..conftest import made_store, remove_tree
 from ..fakes.images import OCI_LAYER, Entry, Layer, image, layer, push
 from ..fakes.registry import FakeRegistry
+from .command import Command
 from .leaks import Leaks, supervisor_of
+from .trees import Viewer
 
 BUSYBOX = "busybox:latest"
 Make = Callable[..., Container]
@@ -150,3 +154,50 @@ def is_alive(pid: int) -> bool:
 
 def as_root() -> bool:
     return os.geteuid() == 0
+
+
+@pytest.fixture(scope="module")
+def command_store() -> Iterator[Path]:
+    """A module's own: in the store of all tests, others would take runs that are nobody's for what they have left."""
+    path = made_store(Path(f"/var/tmp/lxcontainer-command-{os.getpid()}-{os.urandom(3).hex()}"))
+    yield path
+    remove_tree(path)
+
+
+@pytest.fixture
+def lxcontainer(command_store: Path, mirror: str, leaks: Leaks) -> Iterator[Command]:
+    """The command, in a store of the module's; nothing of its containers is left behind."""
+    leaks.watch(command_store)
+    command = Command(command_store, mirror)
+    yield command
+    command.clear()
+
+
+@pytest.fixture
+def where() -> Iterator[Path]:
+    """A directory of the test's own that root's tools may use."""
+    path = own_directory()
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture(scope="module")
+def scratch() -> Iterator[Path]:
+    """A directory for trees of any owner, on a file system that keeps extended attributes."""
+    path = own_directory(0o711)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture(scope="module")
+def viewer(scratch: Path) -> Iterator[Viewer]:
+    (scratch / "mount").mkdir()
+    with Viewer(scratch / "mount") as viewer:
+        yield viewer
+    assert "lxcontainer-test" not in Path("/proc/self/mounts").read_text()
+
+
+def own_directory(mode: int = 0o777) -> Path:
+    path = Path(f"/var/tmp/lxcontainer-test-{os.getpid()}-{os.urandom(3).hex()}")
+    path.mkdir(mode)
+    return path

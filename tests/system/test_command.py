@@ -7,36 +7,13 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pytest_lxcontainer.container.units import MiB
 
-from ..conftest import made_store, remove_tree
-from .command import Command
-from .leaks import Leaks
-
-FOREVER = ("sleep", "1000")
-
-
-@pytest.fixture(scope="module")
-def command_store() -> Iterator[Path]:
-    import os
-
-    path = made_store(Path(f"/var/tmp/lxcontainer-command-{os.getpid()}-{os.urandom(3).hex()}"))
-    yield path
-    remove_tree(path)
-
-
-@pytest.fixture
-def lxcontainer(command_store: Path, mirror: str, leaks: Leaks) -> Iterator[Command]:
-    """The command, in a store with busybox; nothing of its containers is left behind."""
-    leaks.watch(command_store)
-    command = Command(command_store, mirror)
-    yield command
-    command.clear()
+from .command import FOREVER, Command
 
 
 @pytest.fixture

@@ -4,32 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from ..conftest import made_store, remove_tree
-from .command import Command
-from .leaks import Leaks
-
-FOREVER = ("sleep", "1000")
-
-
-@pytest.fixture(scope="module")
-def command_store() -> Iterator[Path]:
-    path = made_store(Path(f"/var/tmp/lxcontainer-command-{os.getpid()}-{os.urandom(3).hex()}"))
-    yield path
-    remove_tree(path)
-
-
-@pytest.fixture
-def lxcontainer(command_store: Path, mirror: str, leaks: Leaks) -> Iterator[Command]:
-    leaks.watch(command_store)
-    command = Command(command_store, mirror)
-    yield command
-    command.clear()
+from .command import FOREVER, Command
 
 
 @pytest.fixture
@@ -38,14 +17,6 @@ def db(lxcontainer: Command) -> str:
     made = lxcontainer("run", "-d", "--name", "db", "-e", "GREETING=hello", "busybox", *FOREVER).strip()
     lxcontainer("exec", "db", "sh", "-c", "echo kept > /note")
     return made
-
-
-@pytest.fixture
-def where() -> Iterator[Path]:
-    path = Path(f"/var/tmp/lxcontainer-test-{os.getpid()}-{os.urandom(3).hex()}")
-    path.mkdir()
-    yield path
-    shutil.rmtree(path)
 
 
 def test_commit_prints_the_images_id(lxcontainer: Command, db: str) -> None:

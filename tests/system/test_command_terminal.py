@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -11,10 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ..conftest import made_store, remove_tree
 from ..fakes.person import Person
 from .command import Command
-from .leaks import Leaks
 
 TEST = """
 def test_fails(containers):
@@ -25,21 +22,6 @@ def test_fails(containers):
 """
 
 Talk = Callable[..., Person]
-
-
-@pytest.fixture(scope="module")
-def command_store() -> Iterator[Path]:
-    path = made_store(Path(f"/var/tmp/lxcontainer-command-{os.getpid()}-{os.urandom(3).hex()}"))
-    yield path
-    remove_tree(path)
-
-
-@pytest.fixture
-def lxcontainer(command_store: Path, mirror: str, leaks: Leaks) -> Iterator[Command]:
-    leaks.watch(command_store)
-    command = Command(command_store, mirror)
-    yield command
-    command.clear()
 
 
 @pytest.fixture

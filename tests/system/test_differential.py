@@ -7,7 +7,6 @@ nanosecond, and which names share a file. What may differ all the same is said i
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import time
@@ -44,23 +43,6 @@ pytestmark = [pytest.mark.needs_root, pytest.mark.exhaustive]
 
 EXAMPLES = 750
 AT_LEAST = 500
-
-
-@pytest.fixture(scope="module")
-def scratch() -> Iterator[Path]:
-    """A directory for trees of any owner, on a file system that keeps extended attributes."""
-    path = Path(f"/var/tmp/lxcontainer-test-{os.getpid()}-{os.urandom(3).hex()}")
-    path.mkdir(mode=0o711)
-    yield path
-    shutil.rmtree(path)
-
-
-@pytest.fixture(scope="module")
-def viewer(scratch: Path) -> Iterator[Viewer]:
-    (scratch / "mount").mkdir()
-    with Viewer(scratch / "mount") as viewer:
-        yield viewer
-    assert "lxcontainer-test" not in Path("/proc/self/mounts").read_text()
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,15 +24,6 @@ from .docker import Docker, docker_daemon
 
 NAME = "localhost/exported:1"
 FORMS = ["oci:{}/layout:one", "oci-archive:{}/layout.tar:one", "docker-archive:{}/app.tar:exported:one"]
-
-
-@pytest.fixture
-def where() -> Iterator[Path]:
-    """A directory of the test's own that root's tools may use."""
-    path = Path(f"/var/tmp/lxcontainer-test-{os.getpid()}-{os.urandom(3).hex()}")
-    path.mkdir()
-    yield path
-    shutil.rmtree(path)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,21 +32,6 @@ pytestmark = [pytest.mark.needs_root, pytest.mark.exhaustive]
 
 EXAMPLES = 300
 AT_LEAST = 150
-
-
-@pytest.fixture(scope="module")
-def scratch() -> Iterator[Path]:
-    path = Path(f"/var/tmp/lxcontainer-test-{os.getpid()}-{os.urandom(3).hex()}")
-    path.mkdir(mode=0o711)
-    yield path
-    shutil.rmtree(path)
-
-
-@pytest.fixture(scope="module")
-def viewer(scratch: Path) -> Iterator[Viewer]:
-    (scratch / "mount").mkdir()
-    with Viewer(scratch / "mount") as viewer:
-        yield viewer
 
 
 @pytest.fixture(scope="module", params=["host", "userns"])

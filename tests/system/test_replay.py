@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,14 +20,6 @@ POSTGRES = "postgres:15"
 READY = wait.exec(["pg_isready", "-h", "127.0.0.1", "-U", "postgres"])
 SELECT = ["psql", "-U", "postgres", "-At", "-c", "select customer, amount from orders"]
 ROW = "O'Brien|-1"
-
-
-@pytest.fixture
-def where() -> Iterator[Path]:
-    path = Path(f"/var/tmp/lxcontainer-test-{os.getpid()}-{os.urandom(3).hex()}")
-    path.mkdir()
-    yield path
-    shutil.rmtree(path)
 
 
 @pytest.fixture
