@@ -132,11 +132,13 @@ class LayerDirs:
         """Do not look into the lower layers at *path* any more: this layer has a whiteout of it."""
         self._gone.add(path)
         self._forget_lower_links()
+        self._drop_hidden_copies()
 
     def hide_contents(self, path: str) -> None:
         """Do not look into the lower layers below *path* any more: this layer makes it opaque."""
         self._opaque.add(path)
         self._forget_lower_links()
+        self._drop_hidden_copies()
 
     def _forget_lower_links(self) -> None:
         """Resolve anew what went through links of the lower layers, which may be hidden now."""
@@ -276,12 +278,7 @@ class LayerDirs:
         except (FileNotFoundError, NotADirectoryError):
             return None
         status = lstat(name, fd)
-        if status is None or (self._copies and self._is_hidden_copy(join(path, name))):
-            return None
-        return Found(name, status, fd)
-
-    def _is_hidden_copy(self, path: str) -> bool:
-        return path in self._copies and self.is_hidden(path)
+        return None if status is None else Found(name, status, fd)
 
     def find_lower(self, path: str, name: str) -> Found | None:
         """Return what the lower layers show under *name*, good until the next look-up."""
@@ -303,17 +300,23 @@ class LayerDirs:
         with enter_path(self._lower_fds, "") as lower:
             return [name for name in lower.names() if lower.find(name) is not None]
 
-    def drop_hidden_copies(self) -> None:
+    def _drop_hidden_copies(self) -> None:
         """Remove the copies that this layer hides: lower files it has only as the sources of hard links.
 
-        The directories go too that were made for them.
+        The directories go too that were made for them: what this layer puts there later is in new ones.
         """
-        for path in filter(self.is_hidden, self._copies):
+        hidden = set(filter(self.is_hidden, self._copies))
+        for path in hidden:
             parent, _, name = path.rpartition("/")
             # It may have gone with a directory that something took the place of.
             with suppress(OSError):
                 os.unlink(name, dir_fd=self.fd(parent))
-        self._copies.clear()
+        self._copies -= hidden
+        if hidden:
+            self.drop_hidden_directories()
+
+    def drop_hidden_directories(self) -> None:
+        """Remove the directories that were made for what is not there any more, and that this layer hides."""
         # Deepest first; what something else is in stays.
         for path in sorted(filter(self.is_hidden, self._implied), key=len, reverse=True):
             parent, _, name = path.rpartition("/")

@@ -144,7 +144,7 @@ class Unpacker:
             raise _store_error("a layer's directories and whiteouts", error) from error
 
     def _finish(self) -> None:
-        self._dirs.drop_hidden_copies()
+        self._dirs.drop_hidden_directories()
         for parent in self._opaque:
             self._apply_opaque(parent)
         for parent, name in self._whiteouts:

@@ -499,6 +499,15 @@ def test_entry_in_the_place_of_a_hidden_source_stays(layers: Layers) -> None:
     assert tree(layers.top) == {"a": "y", "b": "x"}
 
 
+def test_directory_of_a_hidden_source_is_a_new_one_to_what_comes_later(layers: Layers) -> None:
+    layers.add(directory("d", mode=0o700, uid=5, **xattr("user.a", "1")), file("d/a", "x"))
+    layers.add(hard_link("b", "d/a"), file(".wh.d"), file("d/c"))
+    status = (layers.top / "d").stat()
+    assert (status.st_mode & 0o7777, status.st_uid) == (0o755, os.stat(layers.top).st_uid)
+    assert "user.a" not in os.listxattr(layers.top / "d") and is_opaque(layers.top / "d")
+    assert tree(layers.top) == {"b": "x", "d": "dir", "d/c": ""}
+
+
 def test_whiteout_of_a_link_ends_what_led_through_it(layers: Layers) -> None:
     layers.add(directory("real"), symlink("l", "real"))
     layers.add(file("l/a"), file(".wh.l"), file("l/b"))
